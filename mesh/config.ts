@@ -62,7 +62,7 @@ export function configOrExit(): Config {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
-    process.exit(EXIT_USAGE);
+    return process.exit(EXIT_USAGE);
   }
 }
 
