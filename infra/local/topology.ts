@@ -1,0 +1,148 @@
+/** Which Heddle processes the local stack has, and the configuration of each. Pure: nothing is started here. */
+import { create, toJson, type JsonObject } from "@bufbuild/protobuf";
+import { ConfigSchema, type Config } from "../../gen/ts/heddle/config/v1/config_pb.ts";
+import type { PortName, Ports } from "./ports.ts";
+
+/** Everything that the configurations depend on. */
+export interface Surroundings {
+  readonly ports: Ports;
+  readonly profile: Profile;
+  /** Configuration of the launcher; its `edge`, `upstreams`, `log` and `drain_timeout` hold for the processes too. */
+  readonly config: Config;
+  readonly redisUrl: string;
+  readonly temporalAddress: string;
+  /** `host:port` of every MySQL member. */
+  readonly mysqlMembers: readonly string[];
+  /** File with the password of an account. */
+  passwordFile(account: string): string;
+}
+
+/** `full`: two gateways, two instances of order and inventory, three MySQL members. `small`: one of each. */
+export type Profile = "full" | "small";
+
+/** One Heddle process. */
+export interface Node {
+  readonly name: string;
+  /** Path of its main.ts from the root. */
+  readonly script: string;
+  /** Units that it needs. */
+  readonly after: readonly string[];
+  readonly addresses: Readonly<Record<string, string>>;
+  readonly config: JsonObject;
+}
+
+const SERVICES = ["order", "inventory", "consumer", "kitchen", "accounting"] as const;
+const TWICE: readonly string[] = ["order", "inventory"];
+
+/** All Heddle processes of a profile. */
+export function heddleNodes(around: Surroundings): readonly Node[] {
+  return [
+    ...gatewayNumbers(around).map((number) => gatewayNode(around, number)),
+    ...SERVICES.flatMap((service) =>
+      numbers(around, TWICE.includes(service)).map((number) => serviceNode(around, service, number)),
+    ),
+    workerNode(around),
+  ];
+}
+
+/** The ports that the stack of a profile listens on. */
+export function usedPorts(profile: Profile, all: Ports): readonly PortName[] {
+  const names = Object.keys(all) as PortName[];
+  return profile === "full" ? names : names.filter((name) => !/_[23](_|$)/.test(name));
+}
+
+function gatewayNode(around: Surroundings, number: number): Node {
+  const listen = local(around, numbered("gateway", number));
+  const control = local(around, numbered("control", number));
+  const admin = local(around, `${numbered("gateway", number)}_admin` as PortName);
+  return {
+    name: `gateway-${number}`,
+    script: "gateway/main.ts",
+    after: ["redis"],
+    addresses: { http: listen, grpc: listen, control, admin },
+    config: {
+      ...shared(around),
+      listen,
+      control,
+      admin,
+      instance: { number },
+      redis: { url: around.redisUrl },
+    },
+  };
+}
+
+function serviceNode(around: Surroundings, service: string, number: number): Node {
+  const grpc = local(around, numbered(service, number));
+  const admin = local(around, `${numbered(service, number)}_admin` as PortName);
+  return {
+    name: `${service}-${number}`,
+    script: `services/${service}/main.ts`,
+    after: ["mysql", "gateway-1"],
+    addresses: { grpc, admin },
+    config: {
+      ...shared(around),
+      listen: grpc,
+      admin,
+      instance: { number, version: "0.1.0" },
+      registry: registry(around),
+      mysql: {
+        seeds: [...around.mysqlMembers],
+        database: service,
+        user: service,
+        passwordFile: around.passwordFile(service),
+      },
+      ...(service === "order" ? { temporal: { address: around.temporalAddress } } : {}),
+    },
+  };
+}
+
+function workerNode(around: Surroundings): Node {
+  const admin = local(around, "worker_admin");
+  return {
+    name: "worker-1",
+    script: "workflows/worker.ts",
+    after: ["temporal", "gateway-1"],
+    addresses: { admin },
+    config: {
+      ...shared(around),
+      admin,
+      instance: { number: 1 },
+      registry: registry(around),
+      temporal: { address: around.temporalAddress },
+    },
+  };
+}
+
+/** The parts of the launcher's own configuration that every process gets. */
+function shared({ config }: Surroundings): JsonObject {
+  const { upstreams, edge, log, drainTimeout } = config;
+  return toJson(
+    ConfigSchema,
+    create(ConfigSchema, {
+      upstreams,
+      ...(edge === undefined ? {} : { edge }),
+      ...(log === undefined ? {} : { log }),
+      ...(drainTimeout === undefined ? {} : { drainTimeout }),
+    }),
+  ) as JsonObject;
+}
+
+function registry(around: Surroundings): JsonObject {
+  return { endpoints: gatewayNumbers(around).map((number) => local(around, numbered("control", number))) };
+}
+
+function gatewayNumbers(around: Surroundings): readonly number[] {
+  return numbers(around, true);
+}
+
+function numbers({ profile }: Surroundings, twice: boolean): readonly number[] {
+  return profile === "full" && twice ? [1, 2] : [1];
+}
+
+function numbered(name: string, number: number): PortName {
+  return (number === 1 ? name : `${name}_${number}`) as PortName;
+}
+
+function local({ ports }: Surroundings, name: PortName): string {
+  return `127.0.0.1:${ports[name]}`;
+}
