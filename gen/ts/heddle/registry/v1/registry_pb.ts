@@ -5,15 +5,15 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
-import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file heddle/registry/v1/registry.proto.
  */
 export const file_heddle_registry_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc("CiFoZWRkbGUvcmVnaXN0cnkvdjEvcmVnaXN0cnkucHJvdG8SEmhlZGRsZS5yZWdpc3RyeS52MSLtAwoISW5zdGFuY2USOQoLaW5zdGFuY2VfaWQYASABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBITCgtpbmNhcm5hdGlvbhgCIAEoAxIbCgdhZGRyZXNzGAMgASgJQgq6SAdyBRADGIUCEhUKBHpvbmUYBCABKAlCB7pIBHICGEASGAoGd2VpZ2h0GAUgASgNQgi6SAUqAxjoBxIYCgd2ZXJzaW9uGAYgASgJQge6SARyAhhAEh0KCHNlcnZpY2VzGAcgAygJQgu6SAiSAQUIARCAAhIiChFkZXNjcmlwdG9yX2RpZ2VzdBgIIAEoCUIHukgEcgIYQBIwCgVzdGF0ZRgJIAEoDjIhLmhlZGRsZS5yZWdpc3RyeS52MS5JbnN0YW5jZVN0YXRlEkIKBmxhYmVscxgKIAMoCzIoLmhlZGRsZS5yZWdpc3RyeS52MS5JbnN0YW5jZS5MYWJlbHNFbnRyeUIIukgFmgECECASLwoLZXhwaXJlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHByb2JsZW1zGAwgAygJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqQEKDlNlc3Npb25SZXF1ZXN0EjAKCHJlZ2lzdGVyGAEgASgLMhwuaGVkZGxlLnJlZ2lzdHJ5LnYxLkluc3RhbmNlSAASKAoEYmVhdBgCIAEoCzIYLmhlZGRsZS5yZWdpc3RyeS52MS5CZWF0SAASMgoFc3RhdGUYAyABKA4yIS5oZWRkbGUucmVnaXN0cnkudjEuSW5zdGFuY2VTdGF0ZUgAQgcKBWV2ZW50IgYKBEJlYXQirwEKD1Nlc3Npb25SZXNwb25zZRIqCgVsZWFzZRgBIAEoCzIZLmhlZGRsZS5yZWdpc3RyeS52MS5MZWFzZUgAEjUKC3JlX3JlZ2lzdGVyGAIgASgLMh4uaGVkZGxlLnJlZ2lzdHJ5LnYxLlJlUmVnaXN0ZXJIABIwCghwcm9ibGVtcxgDIAEoCzIcLmhlZGRsZS5yZWdpc3RyeS52MS5Qcm9ibGVtc0gAQgcKBWV2ZW50ImEKBUxlYXNlEiYKA3R0bBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1iZWF0X2ludGVydmFsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIgwKClJlUmVnaXN0ZXIiGwoIUHJvYmxlbXMSDwoHcmVhc29ucxgBIAMoCSJJCg9SZWdpc3RlclJlcXVlc3QSNgoIaW5zdGFuY2UYASABKAsyHC5oZWRkbGUucmVnaXN0cnkudjEuSW5zdGFuY2VCBrpIA8gBASJOChBSZWdpc3RlclJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhkuaGVkZGxlLnJlZ2lzdHJ5LnYxLkxlYXNlEhAKCHJldmlzaW9uGAIgASgJIkUKEEhlYXJ0YmVhdFJlcXVlc3QSHAoLaW5zdGFuY2VfaWQYASABKAlCB7pIBHICEAESEwoLaW5jYXJuYXRpb24YAiABKAMiPQoRSGVhcnRiZWF0UmVzcG9uc2USKAoFbGVhc2UYASABKAsyGS5oZWRkbGUucmVnaXN0cnkudjEuTGVhc2UiRgoRRGVyZWdpc3RlclJlcXVlc3QSHAoLaW5zdGFuY2VfaWQYASABKAlCB7pIBHICEAESEwoLaW5jYXJuYXRpb24YAiABKAMiFAoSRGVyZWdpc3RlclJlc3BvbnNlIisKDFdhdGNoUmVxdWVzdBIbCghzZXJ2aWNlcxgBIAMoCUIJukgGkgEDEIACIogBCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgJEjAKCHNuYXBzaG90GAIgASgLMhwuaGVkZGxlLnJlZ2lzdHJ5LnYxLlNuYXBzaG90SAASKgoFZGVsdGEYAyABKAsyGS5oZWRkbGUucmVnaXN0cnkudjEuRGVsdGFIAEIHCgVldmVudCI7CghTbmFwc2hvdBIvCglpbnN0YW5jZXMYASADKAsyHC5oZWRkbGUucmVnaXN0cnkudjEuSW5zdGFuY2UiZQoFRGVsdGESLQoHdXBzZXJ0cxgBIAMoCzIcLmhlZGRsZS5yZWdpc3RyeS52MS5JbnN0YW5jZRItCghyZW1vdmFscxgCIAMoCzIbLmhlZGRsZS5yZWdpc3RyeS52MS5SZW1vdmFsIjQKB1JlbW92YWwSEwoLaW5zdGFuY2VfaWQYASABKAkSFAoMZGVyZWdpc3RlcmVkGAIgASgIIioKDlJlc29sdmVSZXF1ZXN0EhgKB3NlcnZpY2UYASABKAlCB7pIBHICEAEiVAoPUmVzb2x2ZVJlc3BvbnNlEi8KCWluc3RhbmNlcxgBIAMoCzIcLmhlZGRsZS5yZWdpc3RyeS52MS5JbnN0YW5jZRIQCghyZXZpc2lvbhgCIAEoCSqFAQoNSW5zdGFuY2VTdGF0ZRIeChpJTlNUQU5DRV9TVEFURV9VTlNQRUNJRklFRBAAEhsKF0lOU1RBTkNFX1NUQVRFX1NUQVJUSU5HEAESGgoWSU5TVEFOQ0VfU1RBVEVfU0VSVklORxACEhsKF0lOU1RBTkNFX1NUQVRFX0RSQUlOSU5HEAMytAQKD1JlZ2lzdHJ5U2VydmljZRJWCgdTZXNzaW9uEiIuaGVkZGxlLnJlZ2lzdHJ5LnYxLlNlc3Npb25SZXF1ZXN0GiMuaGVkZGxlLnJlZ2lzdHJ5LnYxLlNlc3Npb25SZXNwb25zZSgBMAESWgoIUmVnaXN0ZXISIy5oZWRkbGUucmVnaXN0cnkudjEuUmVnaXN0ZXJSZXF1ZXN0GiQuaGVkZGxlLnJlZ2lzdHJ5LnYxLlJlZ2lzdGVyUmVzcG9uc2UiA5ACAhJdCglIZWFydGJlYXQSJC5oZWRkbGUucmVnaXN0cnkudjEuSGVhcnRiZWF0UmVxdWVzdBolLmhlZGRsZS5yZWdpc3RyeS52MS5IZWFydGJlYXRSZXNwb25zZSIDkAICEmAKCkRlcmVnaXN0ZXISJS5oZWRkbGUucmVnaXN0cnkudjEuRGVyZWdpc3RlclJlcXVlc3QaJi5oZWRkbGUucmVnaXN0cnkudjEuRGVyZWdpc3RlclJlc3BvbnNlIgOQAgISUwoFV2F0Y2gSIC5oZWRkbGUucmVnaXN0cnkudjEuV2F0Y2hSZXF1ZXN0GiEuaGVkZGxlLnJlZ2lzdHJ5LnYxLldhdGNoUmVzcG9uc2UiA5ACATABElcKB1Jlc29sdmUSIi5oZWRkbGUucmVnaXN0cnkudjEuUmVzb2x2ZVJlcXVlc3QaIy5oZWRkbGUucmVnaXN0cnkudjEuUmVzb2x2ZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiFoZWRkbGUvcmVnaXN0cnkvdjEvcmVnaXN0cnkucHJvdG8SEmhlZGRsZS5yZWdpc3RyeS52MSLfAwoISW5zdGFuY2USOQoLaW5zdGFuY2VfaWQYASABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBIlCgtpbmNhcm5hdGlvbhgCIAEoA0IQukgNIgsY/////////w8oABIbCgdhZGRyZXNzGAMgASgJQgq6SAdyBRADGIUCEhUKBHpvbmUYBCABKAlCB7pIBHICGEASGAoGd2VpZ2h0GAUgASgNQgi6SAUqAxjoBxIYCgd2ZXJzaW9uGAYgASgJQge6SARyAhhAEh0KCHNlcnZpY2VzGAcgAygJQgu6SAiSAQUIARCAAhIiChFkZXNjcmlwdG9yX2RpZ2VzdBgIIAEoCUIHukgEcgIYQBIwCgVzdGF0ZRgJIAEoDjIhLmhlZGRsZS5yZWdpc3RyeS52MS5JbnN0YW5jZVN0YXRlEkIKBmxhYmVscxgKIAMoCzIoLmhlZGRsZS5yZWdpc3RyeS52MS5JbnN0YW5jZS5MYWJlbHNFbnRyeUIIukgFmgECECASEAoIcHJvYmxlbXMYCyADKAkSDwoHc3VzcGVjdBgMIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBItUBCg5TZXNzaW9uUmVxdWVzdBIwCghyZWdpc3RlchgBIAEoCzIcLmhlZGRsZS5yZWdpc3RyeS52MS5JbnN0YW5jZUgAEigKBGJlYXQYAiABKAsyGC5oZWRkbGUucmVnaXN0cnkudjEuQmVhdEgAEjIKBXN0YXRlGAMgASgOMiEuaGVkZGxlLnJlZ2lzdHJ5LnYxLkluc3RhbmNlU3RhdGVIABIqCgVsZWF2ZRgEIAEoCzIZLmhlZGRsZS5yZWdpc3RyeS52MS5MZWF2ZUgAQgcKBWV2ZW50IgYKBEJlYXQiBwoFTGVhdmUirwEKD1Nlc3Npb25SZXNwb25zZRIqCgVsZWFzZRgBIAEoCzIZLmhlZGRsZS5yZWdpc3RyeS52MS5MZWFzZUgAEjUKC3JlX3JlZ2lzdGVyGAIgASgLMh4uaGVkZGxlLnJlZ2lzdHJ5LnYxLlJlUmVnaXN0ZXJIABIwCghwcm9ibGVtcxgDIAEoCzIcLmhlZGRsZS5yZWdpc3RyeS52MS5Qcm9ibGVtc0gAQgcKBWV2ZW50ImEKBUxlYXNlEiYKA3R0bBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1iZWF0X2ludGVydmFsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIgwKClJlUmVnaXN0ZXIiGwoIUHJvYmxlbXMSDwoHcmVhc29ucxgBIAMoCSJJCg9SZWdpc3RlclJlcXVlc3QSNgoIaW5zdGFuY2UYASABKAsyHC5oZWRkbGUucmVnaXN0cnkudjEuSW5zdGFuY2VCBrpIA8gBASJOChBSZWdpc3RlclJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhkuaGVkZGxlLnJlZ2lzdHJ5LnYxLkxlYXNlEhAKCHJldmlzaW9uGAIgASgJIkUKEEhlYXJ0YmVhdFJlcXVlc3QSHAoLaW5zdGFuY2VfaWQYASABKAlCB7pIBHICEAESEwoLaW5jYXJuYXRpb24YAiABKAMiPQoRSGVhcnRiZWF0UmVzcG9uc2USKAoFbGVhc2UYASABKAsyGS5oZWRkbGUucmVnaXN0cnkudjEuTGVhc2UiRgoRRGVyZWdpc3RlclJlcXVlc3QSHAoLaW5zdGFuY2VfaWQYASABKAlCB7pIBHICEAESEwoLaW5jYXJuYXRpb24YAiABKAMiFAoSRGVyZWdpc3RlclJlc3BvbnNlIisKDFdhdGNoUmVxdWVzdBIbCghzZXJ2aWNlcxgBIAMoCUIJukgGkgEDEIACIogBCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgJEjAKCHNuYXBzaG90GAIgASgLMhwuaGVkZGxlLnJlZ2lzdHJ5LnYxLlNuYXBzaG90SAASKgoFZGVsdGEYAyABKAsyGS5oZWRkbGUucmVnaXN0cnkudjEuRGVsdGFIAEIHCgVldmVudCI7CghTbmFwc2hvdBIvCglpbnN0YW5jZXMYASADKAsyHC5oZWRkbGUucmVnaXN0cnkudjEuSW5zdGFuY2UiZQoFRGVsdGESLQoHdXBzZXJ0cxgBIAMoCzIcLmhlZGRsZS5yZWdpc3RyeS52MS5JbnN0YW5jZRItCghyZW1vdmFscxgCIAMoCzIbLmhlZGRsZS5yZWdpc3RyeS52MS5SZW1vdmFsIjQKB1JlbW92YWwSEwoLaW5zdGFuY2VfaWQYASABKAkSFAoMZGVyZWdpc3RlcmVkGAIgASgIIioKDlJlc29sdmVSZXF1ZXN0EhgKB3NlcnZpY2UYASABKAlCB7pIBHICEAEiYwoPUmVzb2x2ZVJlc3BvbnNlEi8KCWluc3RhbmNlcxgBIAMoCzIcLmhlZGRsZS5yZWdpc3RyeS52MS5JbnN0YW5jZRIQCghyZXZpc2lvbhgCIAEoCRINCgVzdGFsZRgDIAEoCCqFAQoNSW5zdGFuY2VTdGF0ZRIeChpJTlNUQU5DRV9TVEFURV9VTlNQRUNJRklFRBAAEhsKF0lOU1RBTkNFX1NUQVRFX1NUQVJUSU5HEAESGgoWSU5TVEFOQ0VfU1RBVEVfU0VSVklORxACEhsKF0lOU1RBTkNFX1NUQVRFX0RSQUlOSU5HEAMytAQKD1JlZ2lzdHJ5U2VydmljZRJWCgdTZXNzaW9uEiIuaGVkZGxlLnJlZ2lzdHJ5LnYxLlNlc3Npb25SZXF1ZXN0GiMuaGVkZGxlLnJlZ2lzdHJ5LnYxLlNlc3Npb25SZXNwb25zZSgBMAESWgoIUmVnaXN0ZXISIy5oZWRkbGUucmVnaXN0cnkudjEuUmVnaXN0ZXJSZXF1ZXN0GiQuaGVkZGxlLnJlZ2lzdHJ5LnYxLlJlZ2lzdGVyUmVzcG9uc2UiA5ACAhJdCglIZWFydGJlYXQSJC5oZWRkbGUucmVnaXN0cnkudjEuSGVhcnRiZWF0UmVxdWVzdBolLmhlZGRsZS5yZWdpc3RyeS52MS5IZWFydGJlYXRSZXNwb25zZSIDkAICEmAKCkRlcmVnaXN0ZXISJS5oZWRkbGUucmVnaXN0cnkudjEuRGVyZWdpc3RlclJlcXVlc3QaJi5oZWRkbGUucmVnaXN0cnkudjEuRGVyZWdpc3RlclJlc3BvbnNlIgOQAgISUwoFV2F0Y2gSIC5oZWRkbGUucmVnaXN0cnkudjEuV2F0Y2hSZXF1ZXN0GiEuaGVkZGxlLnJlZ2lzdHJ5LnYxLldhdGNoUmVzcG9uc2UiA5ACATABElcKB1Jlc29sdmUSIi5oZWRkbGUucmVnaXN0cnkudjEuUmVzb2x2ZVJlcXVlc3QaIy5oZWRkbGUucmVnaXN0cnkudjEuUmVzb2x2ZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * One running process that serves gRPC.
@@ -29,7 +29,8 @@ export type Instance = Message<"heddle.registry.v1.Instance"> & {
   instanceId: string;
 
   /**
-   * Grows with every registration of the same instance_id and fences beats of older ones.
+   * Tells apart processes that use the same instance_id one after the other: a younger one has a larger number (its
+   * start time will do), and messages of older ones are refused. May stay 0 where every process makes its own id.
    *
    * @generated from field: int64 incarnation = 2;
    */
@@ -93,18 +94,19 @@ export type Instance = Message<"heddle.registry.v1.Instance"> & {
   labels: { [key: string]: string };
 
   /**
-   * When the lease ends, by the store's clock. Set by the registry.
+   * Why the gateway that was asked does not route to some of its methods. Set by the registry, in Resolve only.
    *
-   * @generated from field: google.protobuf.Timestamp expire_time = 11;
-   */
-  expireTime?: Timestamp | undefined;
-
-  /**
-   * Why the gateway does not route to some of its methods. Set by the registry.
-   *
-   * @generated from field: repeated string problems = 12;
+   * @generated from field: repeated string problems = 11;
    */
   problems: string[];
+
+  /**
+   * A sign of life is overdue: its session broke, a beat is missing, or its lease ended together with those of more
+   * than half of its siblings. Set by the registry. Callers prefer other instances while at least half are not suspect.
+   *
+   * @generated from field: bool suspect = 12;
+   */
+  suspect: boolean;
 };
 
 /**
@@ -149,6 +151,14 @@ export type SessionRequest = Message<"heddle.registry.v1.SessionRequest"> & {
      */
     value: InstanceState;
     case: "state";
+  } | {
+    /**
+     * Takes the instance out. The registry ends the stream when that is done.
+     *
+     * @generated from field: heddle.registry.v1.Leave leave = 4;
+     */
+    value: Leave;
+    case: "leave";
   } | { case: undefined; value?: undefined };
 };
 
@@ -175,6 +185,21 @@ export const BeatSchema: GenMessage<Beat> = /*@__PURE__*/
   messageDesc(file_heddle_registry_v1_registry, 2);
 
 /**
+ * The farewell of an instance.
+ *
+ * @generated from message heddle.registry.v1.Leave
+ */
+export type Leave = Message<"heddle.registry.v1.Leave"> & {
+};
+
+/**
+ * Describes the message heddle.registry.v1.Leave.
+ * Use `create(LeaveSchema)` to create a new message.
+ */
+export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
+  messageDesc(file_heddle_registry_v1_registry, 3);
+
+/**
  * A message of the registry within a session.
  *
  * @generated from message heddle.registry.v1.SessionResponse
@@ -187,7 +212,7 @@ export type SessionResponse = Message<"heddle.registry.v1.SessionResponse"> & {
    */
   event: {
     /**
-     * Answers `register` and every beat.
+     * Answers `register`, `beat` and `state`.
      *
      * @generated from field: heddle.registry.v1.Lease lease = 1;
      */
@@ -195,7 +220,7 @@ export type SessionResponse = Message<"heddle.registry.v1.SessionResponse"> & {
     case: "lease";
   } | {
     /**
-     * The registry has lost the instance: send `register` again.
+     * Answers them where the registry has lost the instance: send `register` again.
      *
      * @generated from field: heddle.registry.v1.ReRegister re_register = 2;
      */
@@ -203,7 +228,7 @@ export type SessionResponse = Message<"heddle.registry.v1.SessionResponse"> & {
     case: "reRegister";
   } | {
     /**
-     * Routes of the instance that were refused.
+     * Answers nothing, comes at any time. Routes of the instance that were refused.
      *
      * @generated from field: heddle.registry.v1.Problems problems = 3;
      */
@@ -217,7 +242,7 @@ export type SessionResponse = Message<"heddle.registry.v1.SessionResponse"> & {
  * Use `create(SessionResponseSchema)` to create a new message.
  */
 export const SessionResponseSchema: GenMessage<SessionResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 3);
+  messageDesc(file_heddle_registry_v1_registry, 4);
 
 /**
  * How long a registration lives without a beat.
@@ -245,7 +270,7 @@ export type Lease = Message<"heddle.registry.v1.Lease"> & {
  * Use `create(LeaseSchema)` to create a new message.
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 4);
+  messageDesc(file_heddle_registry_v1_registry, 5);
 
 /**
  * Asks for a new registration.
@@ -260,7 +285,7 @@ export type ReRegister = Message<"heddle.registry.v1.ReRegister"> & {
  * Use `create(ReRegisterSchema)` to create a new message.
  */
 export const ReRegisterSchema: GenMessage<ReRegister> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 5);
+  messageDesc(file_heddle_registry_v1_registry, 6);
 
 /**
  * What is wrong with an instance's routes.
@@ -281,7 +306,7 @@ export type Problems = Message<"heddle.registry.v1.Problems"> & {
  * Use `create(ProblemsSchema)` to create a new message.
  */
 export const ProblemsSchema: GenMessage<Problems> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 6);
+  messageDesc(file_heddle_registry_v1_registry, 7);
 
 /**
  * Request of Register.
@@ -302,7 +327,7 @@ export type RegisterRequest = Message<"heddle.registry.v1.RegisterRequest"> & {
  * Use `create(RegisterRequestSchema)` to create a new message.
  */
 export const RegisterRequestSchema: GenMessage<RegisterRequest> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 7);
+  messageDesc(file_heddle_registry_v1_registry, 8);
 
 /**
  * Response of Register.
@@ -330,7 +355,7 @@ export type RegisterResponse = Message<"heddle.registry.v1.RegisterResponse"> & 
  * Use `create(RegisterResponseSchema)` to create a new message.
  */
 export const RegisterResponseSchema: GenMessage<RegisterResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 8);
+  messageDesc(file_heddle_registry_v1_registry, 9);
 
 /**
  * Request of Heartbeat.
@@ -358,7 +383,7 @@ export type HeartbeatRequest = Message<"heddle.registry.v1.HeartbeatRequest"> & 
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 9);
+  messageDesc(file_heddle_registry_v1_registry, 10);
 
 /**
  * Response of Heartbeat.
@@ -379,7 +404,7 @@ export type HeartbeatResponse = Message<"heddle.registry.v1.HeartbeatResponse"> 
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 10);
+  messageDesc(file_heddle_registry_v1_registry, 11);
 
 /**
  * Request of Deregister.
@@ -407,7 +432,7 @@ export type DeregisterRequest = Message<"heddle.registry.v1.DeregisterRequest"> 
  * Use `create(DeregisterRequestSchema)` to create a new message.
  */
 export const DeregisterRequestSchema: GenMessage<DeregisterRequest> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 11);
+  messageDesc(file_heddle_registry_v1_registry, 12);
 
 /**
  * Response of Deregister.
@@ -422,7 +447,7 @@ export type DeregisterResponse = Message<"heddle.registry.v1.DeregisterResponse"
  * Use `create(DeregisterResponseSchema)` to create a new message.
  */
 export const DeregisterResponseSchema: GenMessage<DeregisterResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 12);
+  messageDesc(file_heddle_registry_v1_registry, 13);
 
 /**
  * Request of Watch.
@@ -443,10 +468,10 @@ export type WatchRequest = Message<"heddle.registry.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 13);
+  messageDesc(file_heddle_registry_v1_registry, 14);
 
 /**
- * Response of Watch.
+ * Response of Watch. At least one comes every 5 seconds; nothing for 15 means that the connection is dead.
  *
  * @generated from message heddle.registry.v1.WatchResponse
  */
@@ -473,7 +498,7 @@ export type WatchResponse = Message<"heddle.registry.v1.WatchResponse"> & {
     case: "snapshot";
   } | {
     /**
-     * Changes since the revision before.
+     * Changes since the message before, if any.
      *
      * @generated from field: heddle.registry.v1.Delta delta = 3;
      */
@@ -487,7 +512,7 @@ export type WatchResponse = Message<"heddle.registry.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 14);
+  messageDesc(file_heddle_registry_v1_registry, 15);
 
 /**
  * All instances.
@@ -508,7 +533,7 @@ export type Snapshot = Message<"heddle.registry.v1.Snapshot"> & {
  * Use `create(SnapshotSchema)` to create a new message.
  */
 export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 15);
+  messageDesc(file_heddle_registry_v1_registry, 16);
 
 /**
  * Changes of the set of instances.
@@ -536,7 +561,7 @@ export type Delta = Message<"heddle.registry.v1.Delta"> & {
  * Use `create(DeltaSchema)` to create a new message.
  */
 export const DeltaSchema: GenMessage<Delta> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 16);
+  messageDesc(file_heddle_registry_v1_registry, 17);
 
 /**
  * An instance that is no longer there.
@@ -564,7 +589,7 @@ export type Removal = Message<"heddle.registry.v1.Removal"> & {
  * Use `create(RemovalSchema)` to create a new message.
  */
 export const RemovalSchema: GenMessage<Removal> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 17);
+  messageDesc(file_heddle_registry_v1_registry, 18);
 
 /**
  * Request of Resolve.
@@ -585,7 +610,7 @@ export type ResolveRequest = Message<"heddle.registry.v1.ResolveRequest"> & {
  * Use `create(ResolveRequestSchema)` to create a new message.
  */
 export const ResolveRequestSchema: GenMessage<ResolveRequest> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 18);
+  messageDesc(file_heddle_registry_v1_registry, 19);
 
 /**
  * Response of Resolve.
@@ -594,7 +619,7 @@ export const ResolveRequestSchema: GenMessage<ResolveRequest> = /*@__PURE__*/
  */
 export type ResolveResponse = Message<"heddle.registry.v1.ResolveResponse"> & {
   /**
-   * Instances that offer it and are SERVING.
+   * Instances that offer it and may be sent calls: SERVING, and not suspect while at least half are not.
    *
    * @generated from field: repeated heddle.registry.v1.Instance instances = 1;
    */
@@ -606,6 +631,13 @@ export type ResolveResponse = Message<"heddle.registry.v1.ResolveResponse"> & {
    * @generated from field: string revision = 2;
    */
   revision: string;
+
+  /**
+   * The registry's store does not answer: this is what was known last.
+   *
+   * @generated from field: bool stale = 3;
+   */
+  stale: boolean;
 };
 
 /**
@@ -613,7 +645,7 @@ export type ResolveResponse = Message<"heddle.registry.v1.ResolveResponse"> & {
  * Use `create(ResolveResponseSchema)` to create a new message.
  */
 export const ResolveResponseSchema: GenMessage<ResolveResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_registry_v1_registry, 19);
+  messageDesc(file_heddle_registry_v1_registry, 20);
 
 /**
  * State of an instance.
@@ -671,8 +703,9 @@ export const InstanceStateSchema: GenEnum<InstanceState> = /*@__PURE__*/
  */
 export const RegistryService: GenService<{
   /**
-   * Registers, keeps the lease alive and hears of policy, on one stream. The first message registers; each later one
-   * is a beat or a change of state. Ending the stream does not deregister: the lease decides.
+   * Registers, keeps the lease alive and hears of problems, on one stream. The first message registers; each later one
+   * is a beat, a change of state or the farewell. Each of them is answered, in order. A stream that ends without a
+   * farewell makes the instance suspect, and the lease decides.
    *
    * @generated from rpc heddle.registry.v1.RegistryService.Session
    */
@@ -682,7 +715,7 @@ export const RegistryService: GenService<{
     output: typeof SessionResponseSchema;
   },
   /**
-   * Announces an instance, or announces it again with a newer incarnation.
+   * Announces an instance. Announcing it again replaces what was known, such as its state.
    *
    * @generated from rpc heddle.registry.v1.RegistryService.Register
    */
