@@ -38,7 +38,12 @@ export interface ErrorOptions {
 }
 
 /** Makes an error that carries its reason. */
-export function rpcError(code: Code, reason: Reason, message: string, options: ErrorOptions = {}): ConnectError {
+export function rpcError(
+  code: Code,
+  reason: Reason,
+  message: string,
+  options: ErrorOptions = {},
+): ConnectError {
   const error = new ConnectError(message, code, undefined, undefined, options.cause);
   error.details.push({
     desc: ErrorInfoSchema,
@@ -48,7 +53,10 @@ export function rpcError(code: Code, reason: Reason, message: string, options: E
     error.details.push({ desc: BadRequestSchema, value: { fieldViolations: [...options.violations] } });
   }
   if (options.retryAfterMs !== undefined) {
-    error.details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(options.retryAfterMs) } });
+    error.details.push({
+      desc: RetryInfoSchema,
+      value: { retryDelay: durationFromMs(options.retryAfterMs) },
+    });
   }
   return error;
 }
@@ -89,6 +97,10 @@ export function messageOf(error: unknown): string {
 }
 
 /** An `ErrorInfo` of a domain other than Heddle's, for the reasons of an application. */
-export function applicationErrorInfo(domain: string, reason: string, metadata: Record<string, string> = {}): ErrorInfo {
+export function applicationErrorInfo(
+  domain: string,
+  reason: string,
+  metadata: Record<string, string> = {},
+): ErrorInfo {
   return create(ErrorInfoSchema, { domain, reason, metadata });
 }
