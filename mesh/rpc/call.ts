@@ -25,7 +25,7 @@ export interface MethodInfo {
 /** One call on its way down the pipeline. Policies copy it to change it. */
 export interface Call {
   readonly method: MethodInfo;
-  /** Metadata for the server. */
+  /** Metadata for the server. It belongs to the pipeline from here on: policies add to it. */
   readonly metadata: Metadata;
   /** When it must be over, in milliseconds since the Unix epoch; Infinity for never. */
   readonly deadline: number;
@@ -33,6 +33,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** The request: one message for unary and server streaming, several for the others. Encoded, without gRPC framing. */
   readonly request: Uint8Array | AsyncIterable<Uint8Array>;
+  /** Addresses that this call was sent to before. The retry policy provides it; the balancer fills and avoids it. */
+  readonly tried?: Set<string>;
 }
 
 /** What came back. An answer other than OK is thrown as a ConnectError instead, with its metadata and details. */
