@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file shop/accounting/v1/accounting.proto.
  */
 export const file_shop_accounting_v1_accounting: GenFile = /*@__PURE__*/
-  fileDesc("CiNzaG9wL2FjY291bnRpbmcvdjEvYWNjb3VudGluZy5wcm90bxISc2hvcC5hY2NvdW50aW5nLnYxInkKB0FjY291bnQSEgoKYWNjb3VudF9pZBgBIAEoCRIVCg1iYWxhbmNlX2NlbnRzGAIgASgDEhIKCmhlbGRfY2VudHMYAyABKAMSFgoOY2FwdHVyZWRfY2VudHMYBCABKAMSFwoPZGVwb3NpdGVkX2NlbnRzGAUgASgDYgZwcm90bzM");
+  fileDesc("CiNzaG9wL2FjY291bnRpbmcvdjEvYWNjb3VudGluZy5wcm90bxISc2hvcC5hY2NvdW50aW5nLnYxIosBCgdBY2NvdW50EhIKCmFjY291bnRfaWQYASABKAkSFQoNYmFsYW5jZV9jZW50cxgCIAEoAxISCgpoZWxkX2NlbnRzGAMgASgDEhYKDmNhcHR1cmVkX2NlbnRzGAQgASgDEhcKD2RlcG9zaXRlZF9jZW50cxgFIAEoAxIQCghkaXNhYmxlZBgGIAEoCGIGcHJvdG8z");
 
 /**
  * A consumer's account. balance + held + captured = deposited, always.
@@ -52,6 +52,13 @@ export type Account = Message<"shop.accounting.v1.Account"> & {
    * @generated from field: int64 deposited_cents = 5;
    */
   depositedCents: bigint;
+
+  /**
+   * Whether it refuses new authorisations.
+   *
+   * @generated from field: bool disabled = 6;
+   */
+  disabled: boolean;
 };
 
 /**

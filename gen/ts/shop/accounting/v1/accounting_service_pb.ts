@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file shop/accounting/v1/accounting_service.proto.
  */
 export const file_shop_accounting_v1_accounting_service: GenFile = /*@__PURE__*/
-  fileDesc("CitzaG9wL2FjY291bnRpbmcvdjEvYWNjb3VudGluZ19zZXJ2aWNlLnByb3RvEhJzaG9wLmFjY291bnRpbmcudjEiQwoUQ3JlYXRlQWNjb3VudFJlcXVlc3QSKwoKYWNjb3VudF9pZBgBIAEoCUIXukgUchIQARhAMgxeW2EtejAtOS1dKiQiRQoVQ3JlYXRlQWNjb3VudFJlc3BvbnNlEiwKB2FjY291bnQYASABKAsyGy5zaG9wLmFjY291bnRpbmcudjEuQWNjb3VudCJTCg5EZXBvc2l0UmVxdWVzdBIdCgphY2NvdW50X2lkGAEgASgJQgm6SAZyBBABGEASIgoMYW1vdW50X2NlbnRzGAIgASgDQgy6SAkiBxiAwtcvIAAiPwoPRGVwb3NpdFJlc3BvbnNlEiwKB2FjY291bnQYASABKAsyGy5zaG9wLmFjY291bnRpbmcudjEuQWNjb3VudCIyChFHZXRBY2NvdW50UmVxdWVzdBIdCgphY2NvdW50X2lkGAEgASgJQgm6SAZyBBABGEAiQgoSR2V0QWNjb3VudFJlc3BvbnNlEiwKB2FjY291bnQYASABKAsyGy5zaG9wLmFjY291bnRpbmcudjEuQWNjb3VudDK1AwoRQWNjb3VudGluZ1NlcnZpY2UShgEKDUNyZWF0ZUFjY291bnQSKC5zaG9wLmFjY291bnRpbmcudjEuQ3JlYXRlQWNjb3VudFJlcXVlc3QaKS5zaG9wLmFjY291bnRpbmcudjEuQ3JlYXRlQWNjb3VudFJlc3BvbnNlIiCC0+STAho6ASpiB2FjY291bnQiDC92MS9hY2NvdW50cxKJAQoHRGVwb3NpdBIiLnNob3AuYWNjb3VudGluZy52MS5EZXBvc2l0UmVxdWVzdBojLnNob3AuYWNjb3VudGluZy52MS5EZXBvc2l0UmVzcG9uc2UiNYLT5JMCLzoBKmIHYWNjb3VudCIhL3YxL2FjY291bnRzL3thY2NvdW50X2lkfTpkZXBvc2l0EooBCgpHZXRBY2NvdW50EiUuc2hvcC5hY2NvdW50aW5nLnYxLkdldEFjY291bnRSZXF1ZXN0GiYuc2hvcC5hY2NvdW50aW5nLnYxLkdldEFjY291bnRSZXNwb25zZSItkAIBgtPkkwIkYgdhY2NvdW50EhkvdjEvYWNjb3VudHMve2FjY291bnRfaWR9YgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_shop_accounting_v1_accounting]);
+  fileDesc("CitzaG9wL2FjY291bnRpbmcvdjEvYWNjb3VudGluZ19zZXJ2aWNlLnByb3RvEhJzaG9wLmFjY291bnRpbmcudjEiQwoUQ3JlYXRlQWNjb3VudFJlcXVlc3QSKwoKYWNjb3VudF9pZBgBIAEoCUIXukgUchIQARhAMgxeW2EtejAtOS1dKiQiRQoVQ3JlYXRlQWNjb3VudFJlc3BvbnNlEiwKB2FjY291bnQYASABKAsyGy5zaG9wLmFjY291bnRpbmcudjEuQWNjb3VudCJTCg5EZXBvc2l0UmVxdWVzdBIdCgphY2NvdW50X2lkGAEgASgJQgm6SAZyBBABGEASIgoMYW1vdW50X2NlbnRzGAIgASgDQgy6SAkiBxiAwtcvIAAiPwoPRGVwb3NpdFJlc3BvbnNlEiwKB2FjY291bnQYASABKAsyGy5zaG9wLmFjY291bnRpbmcudjEuQWNjb3VudCJZChRVcGRhdGVBY2NvdW50UmVxdWVzdBIdCgphY2NvdW50X2lkGAEgASgJQgm6SAZyBBABGEASFQoIZGlzYWJsZWQYAiABKAhIAIgBAUILCglfZGlzYWJsZWQiRQoVVXBkYXRlQWNjb3VudFJlc3BvbnNlEiwKB2FjY291bnQYASABKAsyGy5zaG9wLmFjY291bnRpbmcudjEuQWNjb3VudCIyChFHZXRBY2NvdW50UmVxdWVzdBIdCgphY2NvdW50X2lkGAEgASgJQgm6SAZyBBABGEAiQgoSR2V0QWNjb3VudFJlc3BvbnNlEiwKB2FjY291bnQYASABKAsyGy5zaG9wLmFjY291bnRpbmcudjEuQWNjb3VudDLOBAoRQWNjb3VudGluZ1NlcnZpY2UShgEKDUNyZWF0ZUFjY291bnQSKC5zaG9wLmFjY291bnRpbmcudjEuQ3JlYXRlQWNjb3VudFJlcXVlc3QaKS5zaG9wLmFjY291bnRpbmcudjEuQ3JlYXRlQWNjb3VudFJlc3BvbnNlIiCC0+STAho6ASpiB2FjY291bnQiDC92MS9hY2NvdW50cxKJAQoHRGVwb3NpdBIiLnNob3AuYWNjb3VudGluZy52MS5EZXBvc2l0UmVxdWVzdBojLnNob3AuYWNjb3VudGluZy52MS5EZXBvc2l0UmVzcG9uc2UiNYLT5JMCLzoBKmIHYWNjb3VudCIhL3YxL2FjY291bnRzL3thY2NvdW50X2lkfTpkZXBvc2l0EpYBCg1VcGRhdGVBY2NvdW50Eiguc2hvcC5hY2NvdW50aW5nLnYxLlVwZGF0ZUFjY291bnRSZXF1ZXN0Gikuc2hvcC5hY2NvdW50aW5nLnYxLlVwZGF0ZUFjY291bnRSZXNwb25zZSIwkAICgtPkkwInOgEqYgdhY2NvdW50MhkvdjEvYWNjb3VudHMve2FjY291bnRfaWR9EooBCgpHZXRBY2NvdW50EiUuc2hvcC5hY2NvdW50aW5nLnYxLkdldEFjY291bnRSZXF1ZXN0GiYuc2hvcC5hY2NvdW50aW5nLnYxLkdldEFjY291bnRSZXNwb25zZSItkAIBgtPkkwIkYgdhY2NvdW50EhkvdjEvYWNjb3VudHMve2FjY291bnRfaWR9YgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_shop_accounting_v1_accounting]);
 
 /**
  * Request of CreateAccount.
@@ -108,6 +108,55 @@ export const DepositResponseSchema: GenMessage<DepositResponse> = /*@__PURE__*/
   messageDesc(file_shop_accounting_v1_accounting_service, 3);
 
 /**
+ * Request of UpdateAccount. Fields that are not there stay as they are.
+ *
+ * @generated from message shop.accounting.v1.UpdateAccountRequest
+ */
+export type UpdateAccountRequest = Message<"shop.accounting.v1.UpdateAccountRequest"> & {
+  /**
+   * Which account.
+   *
+   * @generated from field: string account_id = 1;
+   */
+  accountId: string;
+
+  /**
+   * Whether it refuses new authorisations.
+   *
+   * @generated from field: optional bool disabled = 2;
+   */
+  disabled?: boolean | undefined;
+};
+
+/**
+ * Describes the message shop.accounting.v1.UpdateAccountRequest.
+ * Use `create(UpdateAccountRequestSchema)` to create a new message.
+ */
+export const UpdateAccountRequestSchema: GenMessage<UpdateAccountRequest> = /*@__PURE__*/
+  messageDesc(file_shop_accounting_v1_accounting_service, 4);
+
+/**
+ * Response of UpdateAccount.
+ *
+ * @generated from message shop.accounting.v1.UpdateAccountResponse
+ */
+export type UpdateAccountResponse = Message<"shop.accounting.v1.UpdateAccountResponse"> & {
+  /**
+   * The account afterwards.
+   *
+   * @generated from field: shop.accounting.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+};
+
+/**
+ * Describes the message shop.accounting.v1.UpdateAccountResponse.
+ * Use `create(UpdateAccountResponseSchema)` to create a new message.
+ */
+export const UpdateAccountResponseSchema: GenMessage<UpdateAccountResponse> = /*@__PURE__*/
+  messageDesc(file_shop_accounting_v1_accounting_service, 5);
+
+/**
  * Request of GetAccount.
  *
  * @generated from message shop.accounting.v1.GetAccountRequest
@@ -126,7 +175,7 @@ export type GetAccountRequest = Message<"shop.accounting.v1.GetAccountRequest"> 
  * Use `create(GetAccountRequestSchema)` to create a new message.
  */
 export const GetAccountRequestSchema: GenMessage<GetAccountRequest> = /*@__PURE__*/
-  messageDesc(file_shop_accounting_v1_accounting_service, 4);
+  messageDesc(file_shop_accounting_v1_accounting_service, 6);
 
 /**
  * Response of GetAccount.
@@ -147,7 +196,7 @@ export type GetAccountResponse = Message<"shop.accounting.v1.GetAccountResponse"
  * Use `create(GetAccountResponseSchema)` to create a new message.
  */
 export const GetAccountResponseSchema: GenMessage<GetAccountResponse> = /*@__PURE__*/
-  messageDesc(file_shop_accounting_v1_accounting_service, 5);
+  messageDesc(file_shop_accounting_v1_accounting_service, 7);
 
 /**
  * Accounts, and the money on them.
@@ -174,6 +223,16 @@ export const AccountingService: GenService<{
     methodKind: "unary";
     input: typeof DepositRequestSchema;
     output: typeof DepositResponseSchema;
+  },
+  /**
+   * Disables an account or enables it again. What is held stays held.
+   *
+   * @generated from rpc shop.accounting.v1.AccountingService.UpdateAccount
+   */
+  updateAccount: {
+    methodKind: "unary";
+    input: typeof UpdateAccountRequestSchema;
+    output: typeof UpdateAccountResponseSchema;
   },
   /**
    * One account. NOT_FOUND if there is none.

@@ -239,7 +239,7 @@ export const AccountingParticipantService: GenService<{
     output: typeof CapturePaymentResponseSchema;
   },
   /**
-   * Gives captured money of an order back.
+   * Gives the money of an order back: drops its hold, or refunds what was captured.
    *
    * @generated from rpc shop.accounting.v1.AccountingParticipantService.RefundPayment
    */
