@@ -32,10 +32,11 @@ const RESOLVE_TIMEOUT_MS = 5000;
 export function balance(options: BalanceOptions, signal: AbortSignal): Send {
   const services = new Map<string, Service>();
   return (call) => {
-    let service = services.get(call.method.service);
+    const target = call.method.target ?? call.method.service;
+    let service = services.get(target);
     if (service === undefined) {
-      service = followService(call.method.service, options, signal);
-      services.set(call.method.service, service);
+      service = followService(target, options, signal);
+      services.set(target, service);
     }
     const endpoint = choose(service.choices(), call.tried, options.clock, options.random);
     if (endpoint !== undefined) return send(endpoint, call, options);

@@ -20,6 +20,8 @@ export interface MethodInfo {
   readonly path: string;
   readonly kind: CallKind;
   readonly idempotency: Idempotency;
+  /** What the resolver is asked for. Default: `service`. The gateway asks for the instances that have this very method. */
+  readonly target?: string;
 }
 
 /** One call on its way down the pipeline. Policies copy it to change it. */
