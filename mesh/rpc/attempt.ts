@@ -4,6 +4,7 @@ import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { rpcError } from "../errors.ts";
 import type { Call, Reply } from "./call.ts";
 import type { Connection, Stream, StreamError, StreamHead } from "./connection.ts";
+import { createInbox } from "./inbox.ts";
 import type { Metadata } from "./metadata.ts";
 
 const unsentErrors = new WeakSet<ConnectError>();
@@ -44,16 +45,13 @@ function attemptOne(connection: Connection, call: Call, ended: AttemptEnd): Prom
       stream.read(); // Asks for the end.
     },
     end(trailer, failure) {
-      call.signal.removeEventListener("abort", cancel);
-      const error = failure === undefined ? missing(message) : failureOf(failure, call.signal);
-      if (error !== undefined) return reject(finish(error, ended));
-      ended();
+      const error = sending.stop(failure) ?? missing(message);
+      ended(error);
+      if (error !== undefined) return reject(error);
       resolve({ metadata: metadata ?? new Headers(), message: message!, trailers: () => trailer });
     },
   });
-  const cancel = () => stream.cancel();
-  call.signal.addEventListener("abort", cancel, { once: true });
-  sendRequest(stream, call);
+  const sending = sendRequest(stream, call);
   stream.read();
   return promise;
 }
@@ -74,18 +72,15 @@ function attemptMany(connection: Connection, call: Call, ended: AttemptEnd): Pro
     header: answer,
     message: (bytes) => inbox.push(bytes),
     end(received, failure) {
-      call.signal.removeEventListener("abort", cancel);
       trailer = received;
-      const error = failure === undefined ? undefined : failureOf(failure, call.signal);
+      const error = sending.stop(failure);
       ended(error);
       if (!answered && error !== undefined) return reject(error);
       if (!answered) answer(received);
       inbox.end(error);
     },
   });
-  const cancel = () => stream.cancel();
-  call.signal.addEventListener("abort", cancel, { once: true });
-  sendRequest(stream, call);
+  const sending = sendRequest(stream, call);
   stream.read();
   return promise;
 }
@@ -94,74 +89,59 @@ function headOf({ method, metadata, deadline }: Call): StreamHead {
   return { path: method.path, metadata, deadline };
 }
 
-function sendRequest(stream: Stream, { request, signal }: Call): void {
+/** The sending half of an attempt. */
+interface Sending {
+  /** The stream has ended. Returns why the call failed, which is a reason of the caller's own where there is one. */
+  stop(failure: StreamError | undefined): ConnectError | undefined;
+}
+
+function sendRequest(stream: Stream, { request, signal }: Call): Sending {
+  const progress: Progress = { stopped: false, resume: undefined };
+  let ownError: ConnectError | undefined;
+  const cancel = (): void => {
+    ownError ??= cancelledBy(signal);
+    stream.cancel();
+  };
+  signal.addEventListener("abort", cancel, { once: true });
   if (request instanceof Uint8Array) {
     stream.send(request);
     stream.halfClose();
-    return;
+  } else {
+    sendEach(stream, request, progress).catch((error: unknown) => {
+      ownError ??= ConnectError.from(error, Code.Canceled);
+      stream.cancel();
+    });
   }
-  sendEach(stream, request, signal).catch(() => stream.cancel());
+  return {
+    stop(failure) {
+      signal.removeEventListener("abort", cancel);
+      progress.stopped = true;
+      progress.resume?.();
+      if (failure === undefined) return undefined;
+      return ownError ?? (failure.unsent ? unsent(failure.error) : failure.error);
+    },
+  };
+}
+
+/** How far a request of several messages has come. A stream that has ended calls nobody back, hence `resume`. */
+interface Progress {
+  stopped: boolean;
+  resume: (() => void) | undefined;
 }
 
 async function sendEach(
   stream: Stream,
   request: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
+  progress: Progress,
 ): Promise<void> {
   for await (const bytes of request) {
-    if (signal.aborted) return;
-    await new Promise<void>((resolve) => stream.send(bytes, resolve));
+    if (progress.stopped) return;
+    await new Promise<void>((resolve) => {
+      progress.resume = resolve;
+      stream.send(bytes, resolve);
+    });
   }
   stream.halfClose();
-}
-
-/** Messages that have come and not been taken. One is asked for at a time, so that a slow reader slows the server. */
-function createInbox(read: () => void, cancel: () => void) {
-  let waiting:
-    { resolve(result: IteratorResult<Uint8Array>): void; reject(error: unknown): void } | undefined;
-  const arrived: Uint8Array[] = [];
-  let over: { readonly error?: ConnectError | undefined } | undefined;
-
-  const iterator: AsyncIterator<Uint8Array> = {
-    next() {
-      const bytes = arrived.shift();
-      if (bytes !== undefined) {
-        read();
-        return Promise.resolve({ done: false, value: bytes });
-      }
-      if (over?.error !== undefined) return Promise.reject(over.error);
-      if (over !== undefined) return Promise.resolve({ done: true, value: undefined });
-      return new Promise((resolve, reject) => (waiting = { resolve, reject }));
-    },
-    return() {
-      if (over === undefined) cancel();
-      return Promise.resolve({ done: true, value: undefined });
-    },
-  };
-
-  return {
-    messages: { [Symbol.asyncIterator]: () => iterator },
-    push(bytes: Uint8Array): void {
-      if (waiting === undefined) {
-        arrived.push(bytes);
-        return;
-      }
-      waiting.resolve({ done: false, value: bytes });
-      waiting = undefined;
-      read();
-    },
-    end(error: ConnectError | undefined): void {
-      over = { error };
-      if (error === undefined) waiting?.resolve({ done: true, value: undefined });
-      else waiting?.reject(error);
-      waiting = undefined;
-    },
-  };
-}
-
-function failureOf({ error, unsent: neverSent }: StreamError, signal: AbortSignal): ConnectError {
-  if (signal.aborted) return cancelledBy(signal);
-  return neverSent ? unsent(error) : error;
 }
 
 function finish(error: ConnectError, ended: AttemptEnd): ConnectError {

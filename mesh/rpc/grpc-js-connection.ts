@@ -113,11 +113,14 @@ function streamError(
   address: string,
   { cancelled, answered }: { readonly cancelled: boolean; readonly answered: boolean },
 ): StreamError {
-  if (isEmpty(status.metadata) && !cancelled) {
-    for (const { code, text, reason, as, unsent } of madeUp) {
-      if (status.code !== code || !status.details.includes(text) || (unsent && answered)) continue;
-      return { error: rpcError(as, reason, `${address}: ${status.details}`), unsent };
-    }
+  const local = isEmpty(status.metadata) && !cancelled;
+  const meaning = madeUp.find(
+    ({ code, text, unsent, relayed }) =>
+      status.code === code && status.details.includes(text) && (relayed || local) && !(unsent && answered),
+  );
+  if (meaning !== undefined) {
+    const { as, reason, unsent } = meaning;
+    return { error: rpcError(as, reason, `${address}: ${status.details}`), unsent };
   }
   return { error: errorOf(status), unsent: false };
 }
@@ -129,6 +132,8 @@ interface MadeUp {
   readonly as: Code;
   readonly reason: Reason;
   readonly unsent: boolean;
+  /** The server's library says it, too. */
+  readonly relayed?: boolean;
 }
 
 const lost = { reason: Reason.CONNECTION_LOST, as: Code.Unavailable, unsent: false };
@@ -153,10 +158,11 @@ const madeUp: readonly MadeUp[] = [
   },
   {
     code: GrpcCode.RESOURCE_EXHAUSTED,
-    text: "Received message larger than max",
+    text: "eceived message larger than max",
     reason: Reason.MESSAGE_TOO_LARGE,
     as: Code.ResourceExhausted,
     unsent: false,
+    relayed: true,
   },
 ];
 
