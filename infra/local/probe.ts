@@ -34,6 +34,22 @@ export function tcpProbe(host: string, port: number): Probe {
     });
 }
 
+/** Ready when Redis answers a PING: it accepts connections before it has loaded its data. */
+export function redisProbe(host: string, port: number): Probe {
+  return () =>
+    new Promise((resolve) => {
+      const socket = connect({ host, port, timeout: 1000 }, () => socket.write("PING\r\n"));
+      const end = (ready: boolean) => {
+        socket.destroy();
+        resolve(ready);
+      };
+      socket
+        .once("data", (answer) => end(answer.toString().startsWith("+PONG")))
+        .once("error", () => end(false))
+        .once("timeout", () => end(false));
+    });
+}
+
 /** Asks every 50 ms until it is ready. Rejects when `signal` aborts, with its reason. */
 export async function untilReady(probe: Probe, signal: AbortSignal): Promise<void> {
   while (!(await probe())) {
