@@ -1,0 +1,84 @@
+/**
+ * Follows a store: a snapshot, then its changes, without end. Takes another snapshot whenever changes were missed, the
+ * store began anew or went back (a failover that lost writes), and every half minute in case of anything unforeseen.
+ */
+import { sleep, type Clock, type Random } from "../../mesh/clock.ts";
+import { reconnectDelayMs } from "../../mesh/registry/backoff.ts";
+import type { Change, Revision, Snapshot, Store } from "./store.ts";
+
+/** A snapshot is taken at least this often (anti-entropy). */
+export const RESYNC_MS = 30_000;
+
+/** Hears what the store says. */
+export interface StoreListener {
+  /** The store answers again, or for the first time: runs before the snapshot. */
+  connected(): Promise<void>;
+  snapshot(snapshot: Snapshot): void;
+  changes(changes: readonly Change[], revision: Revision): void;
+  /** The store does not answer. Called for every failed attempt. */
+  failed(error: unknown): void;
+}
+
+/** A running follower. */
+export interface Follower {
+  /** A revision that a write was answered with. If it does not fit what was followed, a snapshot is due. */
+  observe(revision: Revision): void;
+}
+
+/** What a follower needs besides its store. */
+export interface FollowOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/** Begins to follow. */
+export function follow(store: Store, listener: StoreListener, options: FollowOptions): Follower {
+  const { clock, random, signal } = options;
+  let at: Revision | undefined;
+  let snapshotAtMs = 0;
+  let failures = 0;
+  let connected = false;
+
+  const step = async (): Promise<void> => {
+    if (at === undefined || clock.monotonic() - snapshotAtMs >= RESYNC_MS) {
+      if (!connected) await listener.connected();
+      const snapshot = await store.snapshot();
+      connected = true;
+      failures = 0;
+      at = snapshot.revision;
+      snapshotAtMs = clock.monotonic();
+      listener.snapshot(snapshot);
+    }
+    const from = at;
+    const changes = await store.changes(from, signal);
+    // A write may have shown meanwhile that the store is not where we thought it was.
+    if (at !== from) return;
+    const last = changes?.at(-1);
+    at = changes === undefined ? undefined : { ...from, number: last?.number ?? from.number };
+    if (changes !== undefined && at !== undefined) listener.changes(changes, at);
+  };
+
+  const run = async (): Promise<void> => {
+    while (!signal.aborted) {
+      try {
+        await step();
+      } catch (error) {
+        if (signal.aborted) return;
+        at = undefined;
+        connected = false;
+        failures += 1;
+        listener.failed(error);
+        await sleep(reconnectDelayMs(failures, random), signal, clock).catch(() => undefined);
+      }
+    }
+  };
+  void run();
+
+  return {
+    observe(revision) {
+      if (at !== undefined && (revision.epoch !== at.epoch || revision.number < at.number)) at = undefined;
+    },
+  };
+}
