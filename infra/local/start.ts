@@ -66,10 +66,12 @@ async function checkSurroundings(config: Config, profile: Profile, folders: Fold
       `Heddle runs here already (pid ${running.launcher.pid}): see npm run status, or end it with npm run stop`,
     ]);
   }
-  await stopStack(folders.root);
   const { ports, problems } = assignPorts(config.local?.ports ?? {});
   problems.push(...prepareFolders(folders));
-  if (problems.length === 0) problems.push(...(await occupiedPorts(ports, usedPorts(profile, ports))));
+  if (problems.length === 0) {
+    await stopStack(folders.root);
+    problems.push(...(await occupiedPorts(ports, usedPorts(profile, ports))));
+  }
   if (problems.length > 0) throw new ConfigError(problems);
   return ports;
 }
