@@ -2,14 +2,13 @@
 
 /** Sample calls against a gateway at `address`, for a consumer that does not exist yet. */
 export function sampleCalls(address: string, consumerId: string): readonly string[] {
-  const url = `http://${address}`;
   return [
-    `curl -s ${url}/v1/products`,
-    `curl -s ${url}/v1/consumers --json '{"consumerId": "${consumerId}", "name": "Ada"}'`,
-    `curl -s ${url}/v1/accounts --json '{"accountId": "${consumerId}"}'`,
-    `curl -s ${url}/v1/accounts/${consumerId}:deposit --json '{"amountCents": 5000}'`,
-    `curl -s ${url}/v1/orders --json '{"consumerId": "${consumerId}", "lines": [{"sku": "margherita", "quantity": 2}]}'`,
-    `curl -s "${url}/v1/orders?consumerId=${consumerId}"`,
+    `curl -s ${address}/v1/products`,
+    `curl -s ${address}/v1/consumers --json '{"consumerId": "${consumerId}", "name": "Ada"}'`,
+    `curl -s ${address}/v1/accounts --json '{"accountId": "${consumerId}"}'`,
+    `curl -s ${address}/v1/accounts/${consumerId}:deposit --json '{"amountCents": 5000}'`,
+    `curl -s ${address}/v1/orders --json '{"consumerId": "${consumerId}", "lines": [{"sku": "margherita", "quantity": 2}]}'`,
+    `curl -s "${address}/v1/orders?consumerId=${consumerId}"`,
     `grpcurl -plaintext ${address} list`,
   ];
 }

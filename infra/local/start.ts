@@ -138,6 +138,6 @@ function announceUp(screen: Screen, units: readonly Unit[], ports: Ports, afterM
     ]),
   );
   screen.line(`\nWorkflows: http://127.0.0.1:${ports.temporal_ui}\nLogs and state: npm run status\n\nTry:`);
-  for (const call of sampleCalls(`127.0.0.1:${ports.gateway}`, consumerId)) screen.line(`  ${call}`);
+  for (const call of sampleCalls(`localhost:${ports.gateway}`, consumerId)) screen.line(`  ${call}`);
   screen.line(`\nHeddle is up (after ${(afterMs / 1000).toFixed(1)} s). Ctrl-C stops it.`);
 }
