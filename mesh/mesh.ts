@@ -8,6 +8,7 @@
  */
 import type { DescService } from "@bufbuild/protobuf";
 import { createClient, type Client, type Interceptor, type Transport } from "@connectrpc/connect";
+import { setLogger } from "@grpc/grpc-js";
 import type { Config } from "./config.ts";
 import { createLog, type Logger } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
@@ -62,6 +63,7 @@ export function createMesh(options: MeshOptions): Mesh {
       level: config.log?.level ?? "",
       ...(number > 0 && { instance: `${name}-${number}` }),
     });
+  setLogger({ error: (...words: unknown[]) => log.debug({ from: "grpc-js" }, words.join(" ")) });
   const metrics = createMetrics();
   const resolver = options.resolver ?? resolverOf(config, log);
   const channel = createChannel({ resolver, log, metrics });

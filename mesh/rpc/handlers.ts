@@ -134,11 +134,13 @@ function decode<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): Mess
 /** The messages of a streaming request. Ends with the signal's reason when the call is over before they are. */
 async function* decodeEach(
   schema: DescMessage,
-  call: AsyncIterable<Uint8Array>,
+  call: ServerReadableStream<Uint8Array, Uint8Array> | ServerDuplexStream<Uint8Array, Uint8Array>,
   signal: AbortSignal,
 ): AsyncIterable<Message> {
   try {
-    for await (const bytes of call) yield decode(schema, bytes);
+    // A handler may stop reading and still answer: leaving the iterator must not destroy the stream.
+    for await (const bytes of call.iterator({ destroyOnReturn: false }))
+      yield decode(schema, bytes as Uint8Array);
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   }

@@ -1,7 +1,7 @@
 import { createClient, type Interceptor } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { EchoService } from "../../gen/ts/heddle/echo/v1/echo_pb.ts";
-import type { RpcServerOptions } from "./server.ts";
+import { service, type RpcServerOptions } from "./server.ts";
 import { openChannel, startServer } from "./testing.ts";
 import { createTransport, type TransportOptions } from "./transport.ts";
 
@@ -62,6 +62,33 @@ describe("all four kinds of call", () => {
       heard.open();
     }
     expect(answers).toEqual(["a", "b"]);
+  });
+
+  test("a handler may answer without hearing everything", async () => {
+    const echo = await start({
+      services: [
+        service(EchoService, {
+          async gather(requests) {
+            for await (const { text } of requests) return { text };
+            return {};
+          },
+          async *talk(requests) {
+            for await (const { text } of requests) {
+              yield { text };
+              return;
+            }
+          },
+        }),
+      ],
+    });
+    const { opened, open } = createGate();
+    async function* endless() {
+      yield { text: "first" };
+      await opened;
+    }
+    expect((await echo.gather(endless())).text).toBe("first");
+    expect(await texts(echo.talk(endless()))).toEqual(["first"]);
+    open();
   });
 
   test("a request stream that throws fails the call with what it threw", async () => {

@@ -60,8 +60,8 @@ export interface RpcServer {
    * UNAVAILABLE. Resolves when nothing is left.
    */
   drain(graceMs: number): Promise<void>;
-  /** Ends everything at once. */
-  close(): void;
+  /** Takes no new calls and ends those that run with UNAVAILABLE. Resolves when nothing is left. */
+  close(): Promise<void>;
 }
 
 /** Longest message that is taken, unless configured. */
@@ -98,30 +98,30 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   for (const spec of options.services) add(server, spec, interceptors, serving);
   for (const spec of platformServices(options, health)) add(server, spec, [], serving);
 
+  /** Closes the doors; resolves when all calls are over. Streams that watch something would keep it waiting for ever. */
+  const closing = (): Promise<void> => {
+    health.drain();
+    draining.abort();
+    return new Promise((resolve) => server.tryShutdown(() => resolve()));
+  };
+  /** Answers the calls that still run before their connections go: grpc-js alone would leave their callers waiting. */
+  const cut = async (idle: Promise<void>): Promise<void> => {
+    for (const call of active) call.abort(stopped());
+    await Promise.race([idle, sleep(FLUSH_MS)]);
+    server.forceShutdown();
+  };
+
   return {
     health,
     listen: (address) => bind(server, address),
-    close() {
-      draining.abort();
-      server.forceShutdown();
-    },
+    close: () => cut(closing()),
     async drain(graceMs) {
-      health.drain();
-      draining.abort();
-      const idle = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      const idle = closing();
       const grace = new AbortController();
-      const finished = await Promise.race([
-        idle.then(() => true),
-        sleep(graceMs, grace.signal).then(
-          () => false,
-          () => true,
-        ),
-      ]);
+      const patience = sleep(graceMs, grace.signal).catch(() => undefined);
+      await Promise.race([idle, patience]);
       grace.abort();
-      if (finished) return;
-      for (const call of active) call.abort(stopped());
-      await Promise.race([idle, sleep(FLUSH_MS)]);
-      server.forceShutdown();
+      await cut(idle);
     },
   };
 }

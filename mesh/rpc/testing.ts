@@ -1,4 +1,5 @@
 /** The harness of the tests here: servers on free ports, an instance set to change by hand, a log to read. */
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImplSpec } from "@connectrpc/connect";
 import { onTestFinished } from "vitest";
@@ -30,6 +31,29 @@ export function openChannel(options: ChannelOptions): Channel {
   const channel = createChannel(options);
   onTestFinished(() => channel.close());
   return channel;
+}
+
+/** A way to a server that can be cut at once, as `kill -9` of the server would. */
+export async function startProxy(
+  address: string,
+): Promise<{ readonly address: string; readonly cut: () => void }> {
+  const [host = "", port = ""] = address.split(":");
+  const sockets = new Set<Socket>();
+  const proxy = createServer((incoming) => {
+    const outgoing = connect(Number(port), host);
+    for (const socket of [incoming, outgoing]) {
+      sockets.add(socket);
+      socket.on("error", () => socket.destroy());
+    }
+    incoming.pipe(outgoing).pipe(incoming);
+  });
+  const cut = () => {
+    proxy.close();
+    for (const socket of sockets) socket.resetAndDestroy();
+  };
+  onTestFinished(cut);
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  return { address: `127.0.0.1:${(proxy.address() as AddressInfo).port}`, cut };
 }
 
 /** A resolver that answers every service with the same addresses, which may be changed. */
