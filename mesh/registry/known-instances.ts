@@ -7,6 +7,9 @@
 import { clone, equals } from "@bufbuild/protobuf";
 import { InstanceSchema, InstanceState, type Instance } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
 
+/** What a whole answer of the registry lacks is kept as it was for this long, so that it can register again. */
+export const GRACE_MS = 15_000;
+
 /** How long a vanished instance counts when it is asked whether more than half have vanished. */
 export const FORGET_AFTER_MS = 60_000;
 
@@ -16,6 +19,8 @@ export const HOLD_FOR_MS = 300_000;
 interface Lost {
   readonly instance: Instance;
   readonly sinceMs: number;
+  /** It was in no answer, but nobody said either that its lease had ended. */
+  readonly inGrace: boolean;
 }
 
 /** Instances by their id. Those that are handed out are shared: never change them. */
@@ -34,11 +39,11 @@ export class KnownInstances {
     return this.#live.get(instanceId);
   }
 
-  /** Takes over a whole answer of the registry. Instances that it lacks have vanished. */
+  /** Takes over a whole answer of the registry. Instances that it lacks have vanished, after a time of grace. */
   reset(instances: readonly Instance[], nowMs: number): void {
     const present = new Set(instances.map(({ instanceId }) => instanceId));
-    for (const id of this.#live.keys()) {
-      if (!present.has(id)) this.remove(id, false, nowMs);
+    for (const [id, instance] of this.#live) {
+      if (!present.has(id)) this.#lose(instance, nowMs, true);
     }
     for (const instance of instances) this.upsert(instance);
   }
@@ -53,35 +58,46 @@ export class KnownInstances {
     this.#published = undefined;
   }
 
-  /** An instance is gone: it said so (`deregistered`), or it was not heard of any more. */
+  /** An instance is gone: it said so (`deregistered`), or its lease ended. */
   remove(instanceId: string, deregistered: boolean, nowMs: number): void {
     const instance = this.#live.get(instanceId);
+    if (instance !== undefined && !deregistered) return this.#lose(instance, nowMs, false);
     this.#live.delete(instanceId);
-    if (deregistered) this.#lost.delete(instanceId);
-    else if (instance?.state === InstanceState.SERVING) {
-      this.#lost.set(instanceId, { instance: withSuspect(instance, true), sinceMs: nowMs });
-    }
+    this.#lost.delete(instanceId);
     this.#published = undefined;
   }
 
-  /** Forgets what vanished long ago. Call it every second or so. */
+  /** Ends times of grace, and forgets what vanished long ago. Call it every second or so. */
   age(nowMs: number): void {
     if (this.#lost.size === 0) return;
+    for (const { instance, sinceMs, inGrace } of this.#lost.values()) {
+      if (inGrace && nowMs - sinceMs >= GRACE_MS) this.#lose(instance, sinceMs, false);
+    }
     const counts = this.#countByService();
-    for (const [id, { instance, sinceMs }] of this.#lost) {
-      const ageMs = nowMs - sinceMs;
-      const keep = isHeld(instance, counts)
-        ? ageMs < HOLD_FOR_MS || instance.services.some((service) => counts.get(service)?.live === 0)
-        : ageMs < FORGET_AFTER_MS;
-      if (keep) continue;
+    for (const [id, lost] of this.#lost) {
+      if (isRemembered(lost, nowMs - lost.sinceMs, counts)) continue;
       this.#lost.delete(id);
       this.#published = undefined;
     }
   }
 
+  #lose(instance: Instance, sinceMs: number, inGrace: boolean): void {
+    const { instanceId } = instance;
+    this.#live.delete(instanceId);
+    // One that was not serving is not missed.
+    if (instance.state !== InstanceState.SERVING) this.#lost.delete(instanceId);
+    else
+      this.#lost.set(instanceId, {
+        instance: inGrace ? instance : withSuspect(instance, true),
+        sinceMs,
+        inGrace,
+      });
+    this.#published = undefined;
+  }
+
   #publish(): ReadonlyMap<string, Instance> {
     const counts = this.#countByService();
-    const held = [...this.#lost].filter(([, { instance }]) => isHeld(instance, counts));
+    const held = [...this.#lost].filter(([, lost]) => isHeld(lost, counts));
     return new Map([...this.#live, ...held.map(([id, { instance }]) => [id, instance] as const)]);
   }
 
@@ -114,11 +130,18 @@ interface Count {
   lost: number;
 }
 
-function isHeld(instance: Instance, counts: ReadonlyMap<string, Count>): boolean {
-  return instance.services.some((service) => {
-    const count = counts.get(service);
-    return count !== undefined && count.live < count.lost;
-  });
+function isHeld({ instance, inGrace }: Lost, counts: ReadonlyMap<string, Count>): boolean {
+  const isMajorityLost = ({ live, lost }: Count) => live < lost;
+  return inGrace || countsOf(instance, counts).some(isMajorityLost);
+}
+
+function isRemembered(lost: Lost, ageMs: number, counts: ReadonlyMap<string, Count>): boolean {
+  if (!isHeld(lost, counts)) return ageMs < FORGET_AFTER_MS;
+  return ageMs < HOLD_FOR_MS || countsOf(lost.instance, counts).some(({ live }) => live === 0);
+}
+
+function countsOf({ services }: Instance, counts: ReadonlyMap<string, Count>): Count[] {
+  return services.map((service) => counts.get(service) ?? { live: 0, lost: 0 });
 }
 
 /** What differs between two states of knowledge. */
