@@ -40,6 +40,8 @@ export function follow(store: Store, listener: StoreListener, options: FollowOpt
   let snapshotAtMs = 0;
   let failures = 0;
   let connected = false;
+  let interruption = new AbortController();
+  let waiting = AbortSignal.any([signal, interruption.signal]);
 
   const step = async (): Promise<void> => {
     if (at === undefined || clock.monotonic() - snapshotAtMs >= RESYNC_MS) {
@@ -52,9 +54,7 @@ export function follow(store: Store, listener: StoreListener, options: FollowOpt
       listener.snapshot(snapshot);
     }
     const from = at;
-    const changes = await store.changes(from, signal);
-    // A write may have shown meanwhile that the store is not where we thought it was.
-    if (at !== from) return;
+    const changes = await store.changes(from, waiting);
     const last = changes?.at(-1);
     at = changes === undefined ? undefined : { ...from, number: last?.number ?? from.number };
     if (changes !== undefined && at !== undefined) listener.changes(changes, at);
@@ -67,6 +67,11 @@ export function follow(store: Store, listener: StoreListener, options: FollowOpt
       } catch (error) {
         if (signal.aborted) return;
         at = undefined;
+        if (interruption.signal.aborted) {
+          interruption = new AbortController();
+          waiting = AbortSignal.any([signal, interruption.signal]);
+          continue;
+        }
         connected = false;
         failures += 1;
         listener.failed(error);
@@ -78,7 +83,8 @@ export function follow(store: Store, listener: StoreListener, options: FollowOpt
 
   return {
     observe(revision) {
-      if (at !== undefined && (revision.epoch !== at.epoch || revision.number < at.number)) at = undefined;
+      if (at !== undefined && (revision.epoch !== at.epoch || revision.number < at.number))
+        interruption.abort();
     },
   };
 }

@@ -62,6 +62,7 @@ export class RegistryMachine {
 
   /** Carries out a command. `nowMs` must not go back. */
   apply(command: Command, nowMs: number): Outcome {
+    this.#reapedMs ??= nowMs;
     switch (command.kind) {
       case "register":
         return this.#register(command.instance, nowMs);

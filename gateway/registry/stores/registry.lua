@@ -17,6 +17,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Without an epoch the store is new, or Redis has lost part of it: begin anew, so that everybody registers again.
 if redis.call('HSETNX', meta, 'epoch', new_epoch) == 1 then
   redis.call('DEL', instances, leases, suspects, deltas)
+  redis.call('HSET', meta, 'reaped', now)
 end
 local epoch = redis.call('HGET', meta, 'epoch')
 
@@ -89,7 +90,7 @@ function commands.deregister()
 end
 
 function commands.reap()
-  local reaped = tonumber(redis.call('HGET', meta, 'reaped') or now)
+  local reaped = tonumber(redis.call('HGET', meta, 'reaped'))
   redis.call('HSET', meta, 'reaped', now)
   if now - reaped > unattended_after_ms then
     for _, id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
