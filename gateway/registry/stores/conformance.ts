@@ -3,8 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InstanceState, type Instance } from "../../../gen/ts/heddle/registry/v1/registry_pb.ts";
+import { idOf, instanceOf } from "../../../mesh/registry/testing.ts";
 import type { Change, Command, Outcome, Store } from "../store.ts";
-import { idOf, instanceOf } from "../testing.ts";
+
 import { createMemoryStore } from "./memory.ts";
 
 /** How to make the store under test. */
