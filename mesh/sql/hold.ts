@@ -1,0 +1,153 @@
+/**
+ * Keeps writes waiting, first come first served, while the group has no primary, instead of failing them: a new primary
+ * is there within seconds. The wait has an end, the queue has an end, and a new primary is not flooded by what waited.
+ */
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
+import type { Clock } from "../clock.ts";
+import { rpcError } from "../errors.ts";
+import type { Monitor } from "./monitor.ts";
+import { whyNoWriter, type Topology } from "./topology.ts";
+
+/** What a hold needs. */
+export interface HoldOptions {
+  readonly monitor: Monitor;
+  /** Most that may wait. */
+  readonly max: number;
+  /** At most so many of those who waited run at a time. */
+  readonly drain: number;
+  readonly clock: Clock;
+  /** Told whenever the queue grows or shrinks. */
+  readonly onLength?: (length: number) => void;
+}
+
+/** Leave to use the primary. */
+export interface Turn {
+  /** The primary, `host:port`. */
+  readonly writer: string;
+  /** To be called when done with it. */
+  leave(): void;
+}
+
+/** The queue. */
+export interface Hold {
+  /** How long the first in the queue has waited; 0 if nobody waits. */
+  oldestMs(): number;
+  /**
+   * Waits for a primary until `until` (wall clock, milliseconds). Rejects with UNAVAILABLE and reason NO_PRIMARY or
+   * HOLD_QUEUE_FULL, or with DATABASE_REFUSED if no member lets the account in.
+   */
+  enter(until: number): Promise<Turn>;
+  /** Refuses everybody who waits. */
+  close(): void;
+}
+
+/** Makes a hold. */
+export function createHold(options: HoldOptions): Hold {
+  return new HoldQueue(options);
+}
+
+interface Waiter {
+  readonly since: number;
+  readonly admit: (turn: Turn) => void;
+  readonly refuse: (error: ConnectError) => void;
+}
+
+const noop = () => undefined;
+
+class HoldQueue implements Hold {
+  readonly #options: HoldOptions;
+  readonly #waiters = new Set<Waiter>();
+  readonly #unwatch: () => void;
+  /** Turns given to those who had waited. */
+  #draining = 0;
+
+  constructor(options: HoldOptions) {
+    this.#options = options;
+    this.#unwatch = options.monitor.watch((topology) => this.#changed(topology));
+  }
+
+  oldestMs(): number {
+    const first = this.#waiters.values().next().value;
+    return first === undefined ? 0 : this.#options.clock.now() - first.since;
+  }
+
+  enter(until: number): Promise<Turn> {
+    const { monitor, max, clock } = this.#options;
+    const { writer, refusal } = monitor.topology;
+    if (writer !== undefined && this.#waiters.size === 0) return Promise.resolve({ writer, leave: noop });
+    if (refusal !== undefined) return Promise.reject(refused(refusal));
+    if (this.#waiters.size >= max) return Promise.reject(queueFull(max));
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        cancel();
+        this.#waiters.delete(waiter);
+        this.#options.onLength?.(this.#waiters.size);
+      };
+      const since = clock.now();
+      const waiter: Waiter = {
+        since,
+        admit(turn) {
+          settle();
+          resolve(turn);
+        },
+        refuse(error) {
+          settle();
+          reject(error);
+        },
+      };
+      const cancel = clock.after(Math.max(0, until - since), () =>
+        waiter.refuse(noPrimary(monitor.topology, clock.now() - since)),
+      );
+      this.#waiters.add(waiter);
+      this.#options.onLength?.(this.#waiters.size);
+    });
+  }
+
+  close(): void {
+    this.#unwatch();
+    for (const waiter of this.#waiters) {
+      waiter.refuse(rpcError(Code.Unavailable, Reason.NO_PRIMARY, "the database is being closed"));
+    }
+  }
+
+  #changed({ writer, refusal }: Topology): void {
+    if (writer !== undefined) this.#admit(writer);
+    else if (refusal !== undefined) for (const waiter of this.#waiters) waiter.refuse(refused(refusal));
+  }
+
+  #admit(writer: string): void {
+    for (const waiter of this.#waiters) {
+      if (this.#draining >= this.#options.drain) return;
+      this.#draining++;
+      let left = false;
+      const leave = () => {
+        if (left) return;
+        left = true;
+        this.#draining--;
+        const now = this.#options.monitor.topology.writer;
+        if (now !== undefined) this.#admit(now);
+      };
+      waiter.admit({ writer, leave });
+    }
+  }
+}
+
+/** What `RetryInfo` tells callers: a new primary is usually there by then. */
+const RETRY_AFTER_MS = 1000;
+
+function noPrimary(topology: Topology, waitedMs: number): ConnectError {
+  const waited = `${(waitedMs / 1000).toFixed(1)} s`;
+  const message = `the MySQL group has had no primary for ${waited}: ${whyNoWriter(topology)}`;
+  return rpcError(Code.Unavailable, Reason.NO_PRIMARY, message, { retryAfterMs: RETRY_AFTER_MS });
+}
+
+function queueFull(max: number): ConnectError {
+  const message = `the MySQL group has no primary, and ${max} calls wait for one already`;
+  return rpcError(Code.Unavailable, Reason.HOLD_QUEUE_FULL, message, { retryAfterMs: RETRY_AFTER_MS });
+}
+
+/** No member lets the account in, or the schema is not there. */
+export function refused(why: string): ConnectError {
+  return rpcError(Code.Internal, Reason.DATABASE_REFUSED, `the database refuses this service: ${why}`);
+}

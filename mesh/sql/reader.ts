@@ -1,0 +1,239 @@
+/**
+ * Runs reads on the member that fits their consistency. Each statement stands for itself, so one that a member lets down
+ * goes to another member, unseen by the code that reads.
+ */
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
+import { sleep, type Clock, type Random } from "../clock.ts";
+import { rpcError } from "../errors.ts";
+import { chooseReader } from "./choose.ts";
+import type { Connection, Params } from "./connection.ts";
+import type { Deadline } from "./deadline.ts";
+import { ACQUIRE_TIMEOUT, classifyError, SqlError, STATEMENT_TIMEOUT } from "./errors.ts";
+import { refused, type Hold } from "./hold.ts";
+import type { MemberPool } from "./member-pool.ts";
+import type { Monitor } from "./monitor.ts";
+import type { Queryable } from "./queryable.ts";
+import { whyNoWriter } from "./topology.ts";
+import { misuse } from "./transaction.ts";
+import { poolExhausted, statementTimeout } from "./writer.ts";
+
+/**
+ * How fresh a read must be.
+ * - `primary`: what is committed on the primary.
+ * - `session`: at least what this call tree has written, on any member.
+ * - `strong`: everything that was committed anywhere before the read began, on any member.
+ * - `eventual`: whatever a member has; usually milliseconds old.
+ */
+export type Consistency = "primary" | "session" | "strong" | "eventual";
+
+/** What a reader needs. */
+export interface ReaderOptions {
+  readonly monitor: Monitor;
+  readonly hold: Hold;
+  /** The pool of connections that read from a member; those for `strong` are their own. */
+  readonly pool: (member: string, isStrong: boolean) => MemberPool;
+  /** Number of the member that reads go to if it is fit, from 1, in the order of addresses. Absent: any. */
+  readonly preferMember?: number;
+  readonly acquireMs: number;
+  readonly statementMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The GTID set that a session read must see; empty for none. */
+  readonly token: () => string;
+  /** A wait for a token is over: it came, or another member has to answer. */
+  readonly onTokenWait?: (ms: number, hasCome: boolean) => void;
+  /** A statement was answered by a member. */
+  readonly onRead?: (member: string) => void;
+}
+
+/** Runs a read. */
+export interface Reader {
+  <T>(work: (queryable: Queryable) => Promise<T>, consistency: Consistency, deadline: Deadline): Promise<T>;
+}
+
+/** A token is awaited this long on a member that is not the primary before the primary is asked instead. */
+const TOKEN_WAIT_MS = 50;
+/** And again and again this long while there is no primary. */
+const TOKEN_LONG_WAIT_MS = 250;
+/** A statement that takes longer makes its member be asked whether it is alive. */
+const STALL_MS = 80;
+/** How long it has to say so. */
+const ALIVE_MS = 80;
+
+/** Makes a reader. */
+export function createReader(options: ReaderOptions): Reader {
+  return async (work, consistency, deadline) => {
+    const read = new Read(options, consistency, deadline);
+    try {
+      return await work(read);
+    } finally {
+      read.end();
+    }
+  };
+}
+
+class Read implements Queryable {
+  readonly #options: ReaderOptions;
+  readonly #consistency: Consistency;
+  readonly #deadline: Deadline;
+  /** Members that let this read down. */
+  readonly #failed = new Set<string>();
+  /** Where the last statement was answered: the next one goes there too, so that time does not go back. */
+  #member: string | undefined;
+  /** The primary must answer, because no other member has what the token asks for. */
+  #needsPrimary: boolean;
+  #isOver = false;
+
+  constructor(options: ReaderOptions, consistency: Consistency, deadline: Deadline) {
+    this.#options = options;
+    this.#consistency = consistency;
+    this.#deadline = deadline;
+    this.#needsPrimary = consistency === "primary";
+  }
+
+  end(): void {
+    this.#isOver = true;
+  }
+
+  async query<Row>(sql: string, params: Params = []): Promise<Row[]> {
+    if (this.#isOver) throw misuse("the read is over; its queryable must not be used any more");
+    for (;;) {
+      try {
+        const rows = await (this.#needsPrimary ? this.#onPrimary(sql, params) : this.#onReader(sql, params));
+        if (rows !== undefined) return rows as Row[];
+      } catch (error) {
+        if (!(error instanceof SqlError)) throw error;
+        this.#giveUp(error);
+        await sleep(5 + 10 * this.#options.random(), undefined, this.#options.clock);
+      }
+    }
+  }
+
+  async #onPrimary(sql: string, params: Params): Promise<readonly unknown[]> {
+    const turn = await this.#options.hold.enter(this.#deadline.until);
+    try {
+      return await this.#run(turn.writer, (connection) => this.#statement(connection, sql, params));
+    } finally {
+      turn.leave();
+    }
+  }
+
+  /** Undefined: no reader has what the token asks for; ask the primary. */
+  async #onReader(sql: string, params: Params): Promise<readonly unknown[] | undefined> {
+    const member = this.#member ?? (await this.#choose());
+    return this.#run(member, async (connection) => {
+      if (this.#member === undefined && !(await this.#hasToken(connection))) {
+        this.#needsPrimary = true;
+        return undefined;
+      }
+      this.#member = member;
+      return this.#statement(connection, sql, params);
+    });
+  }
+
+  async #run<T>(member: string, use: (connection: Connection) => Promise<T>): Promise<T> {
+    const pool = this.#options.pool(member, this.#consistency === "strong");
+    try {
+      const connection = await pool.acquire(this.#deadline.atMost(this.#options.acquireMs));
+      try {
+        return await use(connection);
+      } finally {
+        pool.release(connection);
+      }
+    } catch (error) {
+      if (error instanceof SqlError) this.#letDown(member, error);
+      throw error;
+    }
+  }
+
+  async #statement(connection: Connection, sql: string, params: Params): Promise<readonly unknown[]> {
+    const stopWatching = this.#watchStall(connection);
+    try {
+      const { rows } = await connection.run(sql, params, this.#deadline.atMost(this.#options.statementMs));
+      this.#options.onRead?.(connection.member);
+      return rows;
+    } finally {
+      stopWatching();
+    }
+  }
+
+  /** A frozen member keeps its connections open and says nothing: it is left before the group notices. */
+  #watchStall(connection: Connection): () => void {
+    const { monitor, clock } = this.#options;
+    if (this.#needsPrimary) return () => undefined;
+    return clock.after(STALL_MS, () => {
+      void monitor.answers(connection.member, ALIVE_MS).then((isAlive) => {
+        if (isAlive) return;
+        monitor.suspect(connection.member, "does not answer");
+        connection.destroy();
+      });
+    });
+  }
+
+  /** Waits until the member has what the token asks for; tells whether it has. */
+  async #hasToken(connection: Connection): Promise<boolean> {
+    const { monitor, token, clock, onTokenWait } = this.#options;
+    const gtids = this.#consistency === "session" ? token() : "";
+    if (gtids === "" || connection.member === monitor.topology.writer) return true;
+    const begin = clock.monotonic();
+    let waitMs = TOKEN_WAIT_MS;
+    for (;;) {
+      const hasCome = await this.#waitFor(connection, gtids, this.#deadline.atMost(waitMs));
+      const isLast = hasCome || monitor.topology.writer !== undefined || this.#deadline.isOver();
+      if (isLast) onTokenWait?.(clock.monotonic() - begin, hasCome);
+      if (isLast) return hasCome;
+      waitMs = TOKEN_LONG_WAIT_MS;
+    }
+  }
+
+  async #waitFor(connection: Connection, gtids: string, waitMs: number): Promise<boolean> {
+    const { rows } = await connection.run(
+      "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?) AS late",
+      [gtids, waitMs / 1000],
+      waitMs + this.#options.statementMs,
+    );
+    return (rows as readonly { readonly late: number }[])[0]?.late === 0;
+  }
+
+  async #choose(): Promise<string> {
+    const { monitor, pool, preferMember, random, clock } = this.#options;
+    for (;;) {
+      const { members, readers, refusal } = monitor.topology;
+      const preferred = preferMember === undefined ? undefined : members[(preferMember - 1) % members.length];
+      const fit = readers.filter((reader) => !this.#failed.has(reader));
+      const load = (member: string) => pool(member, this.#consistency === "strong").load;
+      const chosen = chooseReader(fit.length > 0 ? fit : readers, preferred?.address, load, random);
+      if (chosen !== undefined) return chosen;
+      if (refusal !== undefined) throw refused(refusal);
+      if (this.#deadline.isOver()) throw noReader(monitor);
+      await sleep(this.#deadline.atMost(20), undefined, clock);
+    }
+  }
+
+  #letDown(member: string, error: SqlError): void {
+    this.#member = undefined;
+    this.#failed.add(member);
+    if (error.fatal) this.#options.monitor.suspect(member, error.code);
+  }
+
+  /** Throws unless another member may do better. */
+  #giveUp(error: SqlError): void {
+    const found = classifyError(error, { phase: "sent", healthy: true });
+    // Sessions that read are read only, on every member: this is a write in the wrong place.
+    if (error.errno === 1792 || error.errno === 1290)
+      throw misuse(`db.read must not write: ${error.message}`);
+    if (found === "refused") throw refused(error.message);
+    if (found === "caller" || found === "too_large") throw error;
+    const { readers } = this.#options.monitor.topology;
+    const isWell = readers.includes(error.member);
+    if (isWell && error.code === STATEMENT_TIMEOUT) throw statementTimeout(error);
+    if (isWell && error.code === ACQUIRE_TIMEOUT) throw poolExhausted(error);
+    if (this.#deadline.isOver()) throw noReader(this.#options.monitor, error);
+  }
+}
+
+function noReader({ topology }: Monitor, cause?: SqlError): ConnectError {
+  const message = `no member of the MySQL group can be read: ${cause?.message ?? whyNoWriter(topology)}`;
+  return rpcError(Code.Unavailable, Reason.NO_PRIMARY, message, { retryAfterMs: 1000, cause });
+}
