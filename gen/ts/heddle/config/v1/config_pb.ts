@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file heddle/config/v1/config.proto.
  */
 export const file_heddle_config_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("Ch1oZWRkbGUvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQaGVkZGxlLmNvbmZpZy52MSKWBAoGQ29uZmlnEhsKBmxpc3RlbhgBIAEoCUILukgI2AEBcgOAAgESHAoHY29udHJvbBgCIAEoCUILukgI2AEBcgOAAgESGgoFYWRtaW4YAyABKAlCC7pICNgBAXIDgAIBEi0KCXVwc3RyZWFtcxgEIAMoCzIaLmhlZGRsZS5jb25maWcudjEuVXBzdHJlYW0SLAoIaW5zdGFuY2UYBSABKAsyGi5oZWRkbGUuY29uZmlnLnYxLkluc3RhbmNlEiwKCHJlZ2lzdHJ5GAYgASgLMhouaGVkZGxlLmNvbmZpZy52MS5SZWdpc3RyeRImCgVyZWRpcxgHIAEoCzIXLmhlZGRsZS5jb25maWcudjEuUmVkaXMSJgoFbXlzcWwYCCABKAsyFy5oZWRkbGUuY29uZmlnLnYxLk15U3FsEiwKCHRlbXBvcmFsGAkgASgLMhouaGVkZGxlLmNvbmZpZy52MS5UZW1wb3JhbBIiCgNsb2cYCiABKAsyFS5oZWRkbGUuY29uZmlnLnYxLkxvZxIkCgRlZGdlGAsgASgLMhYuaGVkZGxlLmNvbmZpZy52MS5FZGdlEjoKDWRyYWluX3RpbWVvdXQYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCLpIBaoBAjIAEiYKBWxvY2FsGA0gASgLMhcuaGVkZGxlLmNvbmZpZy52MS5Mb2NhbCI8CghVcHN0cmVhbRIVCgRuYW1lGAEgASgJQge6SARyAhABEhkKB2FkZHJlc3MYAiABKAlCCLpIBXIDgAIBImkKCEluc3RhbmNlEg4KBm51bWJlchgBIAEoDRIeCglhZHZlcnRpc2UYAiABKAlCC7pICNgBAXIDgAIBEgwKBHpvbmUYAyABKAkSDgoGd2VpZ2h0GAQgASgNEg8KB3ZlcnNpb24YBSABKAkiLAoIUmVnaXN0cnkSIAoJZW5kcG9pbnRzGAEgAygJQg26SAqSAQciBXIDgAIBIigKBVJlZGlzEgsKA3VybBgBIAEoCRISCgprZXlfcHJlZml4GAIgASgJIvoBCgVNeVNxbBIcCgVzZWVkcxgBIAMoCUINukgKkgEHIgVyA4ACARIQCghkYXRhYmFzZRgCIAEoCRIMCgR1c2VyGAMgASgJEhUKCHBhc3N3b3JkGAQgASgJQgOAAQESFQoNcGFzc3dvcmRfZmlsZRgFIAEoCRIRCglwb29sX3NpemUYBiABKA0SOQoMaG9sZF90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgi6SAWqAQIyABIWCg5taWdyYXRpb25fdXNlchgIIAEoCRIfChJtaWdyYXRpb25fcGFzc3dvcmQYCSABKAlCA4ABASJfCghUZW1wb3JhbBIcCgdhZGRyZXNzGAEgASgJQgu6SAjYAQFyA4ACARIRCgluYW1lc3BhY2UYAiABKAkSEgoKdGFza19xdWV1ZRgDIAEoCRIOCgZidW5kbGUYBCABKAkiTgoDTG9nEkcKBWxldmVsGAEgASgJQji6SDXYAQFyMFIFdHJhY2VSBWRlYnVnUgRpbmZvUgR3YXJuUgVlcnJvclIFZmF0YWxSBnNpbGVudCL3AQoERWRnZRIWCg5tYXhfYm9keV9ieXRlcxgBIAEoDRI8Cg9kZWZhdWx0X3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCLpIBaoBAjIAEjgKC21heF90aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgi6SAWqAQIyABJAChNzdHJlYW1faWRsZV90aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgi6SAWqAQIyABIdChVpZ25vcmVfdW5rbm93bl9maWVsZHMYBSABKAgi2gEKBUxvY2FsEg4KBmZvbGRlchgBIAEoCRImCgdwcm9maWxlGAIgASgJQhW6SBLYAQFyDVIEZnVsbFIFc21hbGwSQwoFcG9ydHMYAyADKAsyIi5oZWRkbGUuY29uZmlnLnYxLkxvY2FsLlBvcnRzRW50cnlCELpIDZoBCioIKgYY//8DKAESJgoFdG9vbHMYBCABKAsyFy5oZWRkbGUuY29uZmlnLnYxLlRvb2xzGiwKClBvcnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASJyCgVUb29scxIOCgZteXNxbGQYASABKAkSDQoFcmVkaXMYAiABKAkSEAoIdGVtcG9yYWwYAyABKAkSJQoQdGVtcG9yYWxfYWRkcmVzcxgEIAEoCUILukgI2AEBcgOAAgESEQoJcmVkaXNfdXJsGAUgASgJYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration]);
+  fileDesc("Ch1oZWRkbGUvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQaGVkZGxlLmNvbmZpZy52MSK+BAoGQ29uZmlnEhsKBmxpc3RlbhgBIAEoCUILukgI2AEBcgOAAgESHAoHY29udHJvbBgCIAEoCUILukgI2AEBcgOAAgESGgoFYWRtaW4YAyABKAlCC7pICNgBAXIDgAIBEi0KCXVwc3RyZWFtcxgEIAMoCzIaLmhlZGRsZS5jb25maWcudjEuVXBzdHJlYW0SLAoIaW5zdGFuY2UYBSABKAsyGi5oZWRkbGUuY29uZmlnLnYxLkluc3RhbmNlEiwKCHJlZ2lzdHJ5GAYgASgLMhouaGVkZGxlLmNvbmZpZy52MS5SZWdpc3RyeRImCgVyZWRpcxgHIAEoCzIXLmhlZGRsZS5jb25maWcudjEuUmVkaXMSJgoFbXlzcWwYCCABKAsyFy5oZWRkbGUuY29uZmlnLnYxLk15U3FsEiwKCHRlbXBvcmFsGAkgASgLMhouaGVkZGxlLmNvbmZpZy52MS5UZW1wb3JhbBIiCgNsb2cYCiABKAsyFS5oZWRkbGUuY29uZmlnLnYxLkxvZxIkCgRlZGdlGAsgASgLMhYuaGVkZGxlLmNvbmZpZy52MS5FZGdlEjoKDWRyYWluX3RpbWVvdXQYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCLpIBaoBAjIAEiYKBWxvY2FsGA0gASgLMhcuaGVkZGxlLmNvbmZpZy52MS5Mb2NhbBImCgVjYWNoZRgOIAEoCzIXLmhlZGRsZS5jb25maWcudjEuQ2FjaGUiPAoIVXBzdHJlYW0SFQoEbmFtZRgBIAEoCUIHukgEcgIQARIZCgdhZGRyZXNzGAIgASgJQgi6SAVyA4ACASJpCghJbnN0YW5jZRIOCgZudW1iZXIYASABKA0SHgoJYWR2ZXJ0aXNlGAIgASgJQgu6SAjYAQFyA4ACARIMCgR6b25lGAMgASgJEg4KBndlaWdodBgEIAEoDRIPCgd2ZXJzaW9uGAUgASgJIiwKCFJlZ2lzdHJ5EiAKCWVuZHBvaW50cxgBIAMoCUINukgKkgEHIgVyA4ACASIoCgVSZWRpcxILCgN1cmwYASABKAkSEgoKa2V5X3ByZWZpeBgCIAEoCSL6AQoFTXlTcWwSHAoFc2VlZHMYASADKAlCDbpICpIBByIFcgOAAgESEAoIZGF0YWJhc2UYAiABKAkSDAoEdXNlchgDIAEoCRIVCghwYXNzd29yZBgEIAEoCUIDgAEBEhUKDXBhc3N3b3JkX2ZpbGUYBSABKAkSEQoJcG9vbF9zaXplGAYgASgNEjkKDGhvbGRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIIukgFqgECMgASFgoObWlncmF0aW9uX3VzZXIYCCABKAkSHwoSbWlncmF0aW9uX3Bhc3N3b3JkGAkgASgJQgOAAQEiXwoIVGVtcG9yYWwSHAoHYWRkcmVzcxgBIAEoCUILukgI2AEBcgOAAgESEQoJbmFtZXNwYWNlGAIgASgJEhIKCnRhc2tfcXVldWUYAyABKAkSDgoGYnVuZGxlGAQgASgJIk4KA0xvZxJHCgVsZXZlbBgBIAEoCUI4ukg12AEBcjBSBXRyYWNlUgVkZWJ1Z1IEaW5mb1IEd2FyblIFZXJyb3JSBWZhdGFsUgZzaWxlbnQi9wEKBEVkZ2USFgoObWF4X2JvZHlfYnl0ZXMYASABKA0SPAoPZGVmYXVsdF90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgi6SAWqAQIyABI4CgttYXhfdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIIukgFqgECMgASQAoTc3RyZWFtX2lkbGVfdGltZW91dBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIIukgFqgECMgASHQoVaWdub3JlX3Vua25vd25fZmllbGRzGAUgASgIItoBCgVMb2NhbBIOCgZmb2xkZXIYASABKAkSJgoHcHJvZmlsZRgCIAEoCUIVukgS2AEBcg1SBGZ1bGxSBXNtYWxsEkMKBXBvcnRzGAMgAygLMiIuaGVkZGxlLmNvbmZpZy52MS5Mb2NhbC5Qb3J0c0VudHJ5QhC6SA2aAQoqCCoGGP//AygBEiYKBXRvb2xzGAQgASgLMhcuaGVkZGxlLmNvbmZpZy52MS5Ub29scxosCgpQb3J0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDToCOAEicgoFVG9vbHMSDgoGbXlzcWxkGAEgASgJEg0KBXJlZGlzGAIgASgJEhAKCHRlbXBvcmFsGAMgASgJEiUKEHRlbXBvcmFsX2FkZHJlc3MYBCABKAlCC7pICNgBAXIDgAIBEhEKCXJlZGlzX3VybBgFIAEoCSJ5CgVDYWNoZRIfCgltYXhfYnl0ZXMYASABKARCDLpICdgBATIEKICAQBIZCghyZXBsaWNhcxgCIAEoDUIHukgEKgIYAxI0CgpuYW1lc3BhY2VzGAMgAygLMiAuaGVkZGxlLmNvbmZpZy52MS5DYWNoZU5hbWVzcGFjZSJ8Cg5DYWNoZU5hbWVzcGFjZRIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOS1dezAsMzF9JBIqCgNhY2sYAiABKAlCHbpIGtgBAXIVUgNvbmVSA3R3b1IJYXZhaWxhYmxlEhEKCW1heF9ieXRlcxgDIAEoBGIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * The configuration of every Heddle process. Read once at start from `--config FILE` (YAML), then from
@@ -115,6 +115,13 @@ export type Config = Message<"heddle.config.v1.Config"> & {
    * @generated from field: heddle.config.v1.Local local = 13;
    */
   local?: Local | undefined;
+
+  /**
+   * Cache nodes only: what a node holds.
+   *
+   * @generated from field: heddle.config.v1.Cache cache = 14;
+   */
+  cache?: Cache | undefined;
 };
 
 /**
@@ -529,4 +536,74 @@ export type Tools = Message<"heddle.config.v1.Tools"> & {
  */
 export const ToolsSchema: GenMessage<Tools> = /*@__PURE__*/
   messageDesc(file_heddle_config_v1_config, 10);
+
+/**
+ * A node of the cache tier.
+ *
+ * @generated from message heddle.config.v1.Cache
+ */
+export type Cache = Message<"heddle.config.v1.Cache"> & {
+  /**
+   * Budget of everything that the node holds. Default 268435456 bytes (256 MiB); the least is 1 MiB.
+   *
+   * @generated from field: uint64 max_bytes = 1;
+   */
+  maxBytes: bigint;
+
+  /**
+   * Copies of each entry. Default 2. The same on every node.
+   *
+   * @generated from field: uint32 replicas = 2;
+   */
+  replicas: number;
+
+  /**
+   * Namespaces that may be used. Default: one named `default`.
+   *
+   * @generated from field: repeated heddle.config.v1.CacheNamespace namespaces = 3;
+   */
+  namespaces: CacheNamespace[];
+};
+
+/**
+ * Describes the message heddle.config.v1.Cache.
+ * Use `create(CacheSchema)` to create a new message.
+ */
+export const CacheSchema: GenMessage<Cache> = /*@__PURE__*/
+  messageDesc(file_heddle_config_v1_config, 11);
+
+/**
+ * A part of the cache with rules of its own. The same on every node.
+ *
+ * @generated from message heddle.config.v1.CacheNamespace
+ */
+export type CacheNamespace = Message<"heddle.config.v1.CacheNamespace"> & {
+  /**
+   * Lower-case letters, digits and hyphens; keys are `name:key`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Nodes that must have applied a write: `one`, `two` (default) or `available`, two if there are two.
+   *
+   * @generated from field: string ack = 2;
+   */
+  ack: string;
+
+  /**
+   * Share of the node's budget that is its own. Default: it shares what is left.
+   *
+   * @generated from field: uint64 max_bytes = 3;
+   */
+  maxBytes: bigint;
+};
+
+/**
+ * Describes the message heddle.config.v1.CacheNamespace.
+ * Use `create(CacheNamespaceSchema)` to create a new message.
+ */
+export const CacheNamespaceSchema: GenMessage<CacheNamespace> = /*@__PURE__*/
+  messageDesc(file_heddle_config_v1_config, 12);
 
