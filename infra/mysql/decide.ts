@@ -37,8 +37,11 @@ export interface Decision {
   readonly actions: readonly Action[];
 }
 
-/** Joins that begin closer together than this collide, and one of them waits for 10 to 20 s. */
-export const JOIN_GAP_MS = 500;
+/**
+ * Joins that begin closer together than 500 ms collide, and one of them waits for 10 to 20 s. With 1 s between them the
+ * second one is ready no later, and more evenly: the group takes in one member a second anyway.
+ */
+export const JOIN_GAP_MS = 1000;
 
 // The server tries to come back by itself after a partition; a STOP in the middle of that would only delay it.
 const ERROR_GRACE_MS = 10_000;

@@ -2,14 +2,16 @@
  * A MySQL group on this machine: members as child processes, started again when they die, and a leader that brings them
  * into one group and keeps them there. Stopping loses nothing and takes seconds.
  */
-import { access, rm, writeFile } from "node:fs/promises";
+import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { createConnection } from "mysql2/promise";
 import { createChild, type ChildEvents } from "../local/child.ts";
 import type { ProcessState } from "../local/state.ts";
 import type { Unit } from "../local/unit.ts";
 import { tryLock, unlock } from "../tools/lock.ts";
 import type { MysqlTool } from "../tools/mysql.ts";
+import { run } from "../tools/run.ts";
 import {
   AGENT_ACCOUNT,
   ensurePasswords,
@@ -50,7 +52,11 @@ export interface Group extends Unit {
   switchover(port: number): Promise<void>;
 }
 
-const STOP_LIMIT_MS = 8000;
+// Both together bound how long Ctrl-C takes. A member that is killed after them loses nothing.
+const LEAVE_LIMIT_MS = 5000;
+const SHUTDOWN_LIMIT_MS = 5000;
+const GONE_LIMIT_MS = 1500;
+const LEFTOVER_LIMIT_MS = 8000;
 
 /** A group that is not yet started. */
 export function createGroup(options: GroupOptions): Group {
@@ -76,6 +82,18 @@ export function createGroup(options: GroupOptions): Group {
     return passwords;
   }
 
+  // A member that has left the group goes down at once; one that is shut down inside it may take a minute.
+  async function stopMember(i: number): Promise<void> {
+    const left = servers[i]?.processes().length === 0 ? undefined : members[i]?.leave();
+    const limit = new AbortController();
+    const timer = wait(LEAVE_LIMIT_MS, undefined, { signal: limit.signal });
+    await Promise.race([left, timer]).catch(() => undefined);
+    limit.abort();
+    await timer.catch(() => undefined);
+    members[i]?.close();
+    await servers[i]?.stop();
+  }
+
   return {
     name: "mysql",
     after: [],
@@ -94,17 +112,15 @@ export function createGroup(options: GroupOptions): Group {
     },
     async stop() {
       await lead?.stop();
-      const situations = lead?.situations() ?? [];
-      const primary = primaryOf(situations);
-      const stopOne = async (i: number) => {
-        // A member that leaves first goes down at once; one that is shut down inside the group may take a minute.
-        const leaving = members[i]?.leave().catch(() => undefined);
-        await Promise.race([leaving, new Promise((resolve) => setTimeout(resolve, STOP_LIMIT_MS).unref())]);
-        await servers[i]?.stop();
-      };
-      const all = files.map((_, i) => i);
-      await Promise.all(all.filter((i) => files[i]?.name !== primary).map(stopOne));
-      await Promise.all(all.filter((i) => files[i]?.name === primary).map(stopOne));
+      const primary = files.findIndex(({ name }) => name === primaryOf(lead?.situations() ?? []));
+      const others = files.map((_, i) => i).filter((i) => i !== primary);
+      const stopped: Promise<void>[] = [];
+      for (const i of primary === -1 ? others : [...others, primary]) {
+        stopped.push(stopMember(i));
+        if (i !== primary) await untilGone(files[i]?.name, members[primary]);
+      }
+      await Promise.all(stopped);
+      for (const member of members) member.close();
       if (isLocked) await unlock(lockFile);
       isLocked = false;
     },
@@ -121,6 +137,17 @@ export function createGroup(options: GroupOptions): Group {
   };
 }
 
+// Leaving is known to the others within milliseconds, while the one that leaves waits for seconds: so members leave one
+// after the other, the primary last, without waiting for the end of that. Leaving at the same moment costs the majority.
+async function untilGone(name: string | undefined, primary: Member | undefined): Promise<void> {
+  const until = performance.now() + GONE_LIMIT_MS;
+  while (performance.now() < until) {
+    const report = await primary?.observe(true).catch(() => undefined);
+    if (report?.view.some((row) => row.name === name) !== true) return;
+    await wait(20);
+  }
+}
+
 function createServer(file: MemberFiles, options: GroupOptions): Unit {
   const name = `mysql-${file.number}`;
   return createChild(
@@ -132,6 +159,7 @@ function createServer(file: MemberFiles, options: GroupOptions): Unit {
       env: process.env,
       logFile: options.logFile(name),
       addresses: { mysql: file.name },
+      stopTimeoutMs: SHUTDOWN_LIMIT_MS,
       probe: () =>
         asRoot(file, ["DO 1"]).then(
           () => true,
@@ -142,12 +170,29 @@ function createServer(file: MemberFiles, options: GroupOptions): Unit {
   );
 }
 
+// A launcher that was killed may leave its members running, and a second server on the same data waits in vain for it.
+async function endLeftover(file: MemberFiles): Promise<void> {
+  const pid = Number(await readFile(`${file.dataFolder}.pid`, "utf8").catch(() => ""));
+  const until = performance.now() + LEFTOVER_LIMIT_MS;
+  if (!(pid > 0)) return;
+  while (await isMember(pid, file)) {
+    process.kill(pid, performance.now() < until ? "SIGTERM" : "SIGKILL");
+    await wait(100);
+  }
+}
+
+async function isMember(pid: number, file: MemberFiles): Promise<boolean> {
+  const commandLine = await run("ps", ["-o", "args=", "-p", `${pid}`]).catch(() => "");
+  return commandLine.includes(file.cnf);
+}
+
 async function prepareMember(
   file: MemberFiles,
   groupName: string,
   template: string,
   options: GroupOptions,
 ): Promise<void> {
+  await endLeftover(file);
   await copyTemplate(template, file.dataFolder);
   const { ports: groupPorts, volatile, tool } = options;
   await writeFile(file.cnf, memberCnf({ ...file, groupName, groupPorts, volatile, root: tool.root }));

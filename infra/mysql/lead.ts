@@ -25,12 +25,13 @@ export interface Lead {
   situations(): readonly Situation[];
   /** The last decision. */
   decision(): Decision;
-  /** Stops leading; the group goes on as it is. */
+  /** Stops leading, once the commands under way have ended, or after 2 s; the group goes on as it is. */
   stop(): Promise<void>;
 }
 
 const WHOLE_POLL_MS = 500;
 const POLL_MS = 100;
+const COMMAND_LIMIT_MS = 2000;
 
 interface Tracked {
   readonly member: Member;
@@ -68,7 +69,7 @@ export function leadGroup(members: readonly Member[], events: LeadEvents): Lead 
   let lastJoinMs = -Infinity;
 
   async function observe(one: Tracked): Promise<void> {
-    one.report = await one.member.observe().catch(() => undefined);
+    one.report = await one.member.observe(one.busy !== undefined).catch(() => undefined);
     if (one.report?.state === one.state) return;
     one.state = one.report?.state;
     one.sinceMs = now();
@@ -137,6 +138,8 @@ export function leadGroup(members: readonly Member[], events: LeadEvents): Lead 
     async stop() {
       stopping.abort();
       await looping;
+      // A member does not leave while it is still told to join.
+      await Promise.race([Promise.all(tracked.flatMap(({ busy }) => busy ?? [])), wait(COMMAND_LIMIT_MS)]);
       for (const { member } of tracked) member.close();
     },
   };

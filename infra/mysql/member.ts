@@ -46,8 +46,11 @@ export interface MemberReport {
 /** A member that can be asked and told. Every call opens what it needs and rejects when the member does not answer. */
 export interface Member {
   readonly name: string;
-  /** Rejects after `OBSERVE_LIMIT_MS`. */
-  observe(): Promise<MemberReport>;
+  /**
+   * Rejects after `OBSERVE_LIMIT_MS`. While a member starts or stops group replication, what it has received and its
+   * queue can only be read a second later: with `isBusy` they are left out.
+   */
+  observe(isBusy: boolean): Promise<MemberReport>;
   /** Begins a new group of which this is the first member and primary. Only one may ever do so. */
   bootstrap(): Promise<void>;
   /** Joins the group that the other members are in. Resolves about 1 s after the member is ONLINE. */
@@ -63,7 +66,9 @@ export interface Member {
 /** Longest wait for a report. A frozen server accepts connections and says nothing. */
 export const OBSERVE_LIMIT_MS = 2000;
 
-const REPORT_SQL = `SELECT @@server_uuid AS uuid, @@global.gtid_executed AS executed, @@super_read_only AS readOnly,
+const SELF_SQL =
+  "SELECT @@server_uuid AS uuid, @@global.gtid_executed AS executed, @@super_read_only AS readOnly";
+const CHANNEL_SQL = `SELECT
   (SELECT received_transaction_set FROM performance_schema.replication_connection_status
     WHERE channel_name = 'group_replication_applier') AS received,
   (SELECT count_transactions_remote_in_applier_queue FROM performance_schema.replication_group_member_stats
@@ -79,11 +84,14 @@ export function createMember(
   const options = connectionOptions(address, AGENT_ACCOUNT, passwords.agent);
   let observer: Promise<Connection> | undefined;
 
-  async function observe(): Promise<MemberReport> {
+  async function observe(isBusy: boolean): Promise<MemberReport> {
     observer ??= createConnection(options);
     const current = observer;
     try {
-      return await within(OBSERVE_LIMIT_MS, current.then(readReport));
+      return await within(
+        OBSERVE_LIMIT_MS,
+        current.then((connection) => readReport(connection, isBusy)),
+      );
     } catch (error) {
       if (observer === current) observer = undefined;
       // It may never have connected, or be stuck: no goodbye, no waiting.
@@ -100,7 +108,8 @@ export function createMember(
         else await connection.query(...statement);
       }
     } finally {
-      connection.destroy();
+      // Properly: a server that is then shut down waits for sessions that it believes alive.
+      await connection.end().catch(() => undefined);
     }
   }
 
@@ -139,16 +148,11 @@ export function connectionOptions(address: MemberAddress, user: string, password
   return { ...where, user, password, connectTimeout: OBSERVE_LIMIT_MS } as ConnectionOptions;
 }
 
-async function readReport(connection: Connection): Promise<MemberReport> {
-  const [[self]] = await connection.query<RowDataPacket[]>(REPORT_SQL);
+async function readReport(connection: Connection, isBusy: boolean): Promise<MemberReport> {
+  const [[self]] = await connection.query<RowDataPacket[]>(SELF_SQL);
   const [rows] = await connection.query<RowDataPacket[]>(VIEW_SQL);
-  const own = self as {
-    uuid: string;
-    executed: string;
-    readOnly: number;
-    received: string | null;
-    queue: unknown;
-  };
+  const [[channel]] = isBusy ? [[]] : await connection.query<RowDataPacket[]>(CHANNEL_SQL);
+  const own = self as { uuid: string; executed: string; readOnly: number };
   const view: ViewRow[] = rows
     // Before it has ever been in a group, a member lists itself without a UUID.
     .filter((row) => row["uuid"] !== "")
@@ -163,9 +167,9 @@ async function readReport(connection: Connection): Promise<MemberReport> {
     state: view.find(({ uuid }) => uuid === own.uuid)?.state ?? "OFFLINE",
     view,
     executed: own.executed.replaceAll(/\s/g, ""),
-    received: (own.received ?? "").replaceAll(/\s/g, ""),
+    received: ((channel?.["received"] ?? "") as string).replaceAll(/\s/g, ""),
     isReadOnly: own.readOnly === 1,
-    queue: Number(own.queue ?? 0),
+    queue: Number(channel?.["queue"] ?? 0),
   };
 }
 
