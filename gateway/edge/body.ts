@@ -18,7 +18,11 @@ export function bodyTooLarge(maxBytes: number): ConnectError {
  * @throws ConnectError RESOURCE_EXHAUSTED with reason BODY_TOO_LARGE, INVALID_ARGUMENT with UNSUPPORTED_MEDIA_TYPE or
  * MALFORMED_BODY; the signal's reason if it aborts first.
  */
-export function readBody(request: EdgeRequest, maxBytes: number, signal: AbortSignal): Promise<Buffer | undefined> {
+export function readBody(
+  request: EdgeRequest,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
   const { headers } = request;
   const declared = headers["content-length"];
   const hasBody =
@@ -40,7 +44,7 @@ function collect(request: EdgeRequest, maxBytes: number, signal: AbortSignal): P
       request.off("data", take).off("end", end).off("close", closed);
       signal.removeEventListener("abort", aborted);
       if (error === undefined) resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length));
-      else reject(error as Error);
+      else reject(error);
     };
     const take = (chunk: Buffer): void => {
       length += chunk.length;
@@ -60,10 +64,10 @@ function collect(request: EdgeRequest, maxBytes: number, signal: AbortSignal): P
 type Decompress = (bytes: Uint8Array, options: { readonly maxOutputLength: number }) => Promise<Buffer>;
 
 const decompressors: Readonly<Record<string, Decompress>> = {
-  gzip: promisify(gunzip) as Decompress,
-  "x-gzip": promisify(gunzip) as Decompress,
-  deflate: promisify(inflate) as Decompress,
-  br: promisify(brotliDecompress) as Decompress,
+  gzip: promisify(gunzip),
+  "x-gzip": promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
   identity: (bytes) => Promise.resolve(Buffer.from(bytes)),
 };
 
@@ -82,6 +86,8 @@ export async function decompress(bytes: Uint8Array, encoding: string, maxBytes: 
     return await decompressor(bytes, { maxOutputLength: maxBytes });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw bodyTooLarge(maxBytes);
-    throw rpcError(Code.InvalidArgument, Reason.MALFORMED_BODY, `the body is not valid ${encoding}`, { cause });
+    throw rpcError(Code.InvalidArgument, Reason.MALFORMED_BODY, `the body is not valid ${encoding}`, {
+      cause,
+    });
   }
 }

@@ -1,13 +1,13 @@
-import fc from "fast-check";
+import { array, assert, integer, property, uint8Array } from "fast-check";
 import { ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { encodeFrame, FrameReader } from "./grpc-frames.ts";
 
 describe("FrameReader", () => {
   test("finds the same messages however their bytes are cut", () => {
-    const messages = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 8 });
-    fc.assert(
-      fc.property(messages, fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1 }), (messages, sizes) => {
+    const messages = array(uint8Array({ maxLength: 40 }), { maxLength: 8 });
+    assert(
+      property(messages, array(integer({ min: 1, max: 30 }), { minLength: 1 }), (messages, sizes) => {
         const bytes = Buffer.concat(messages.map(encodeFrame));
         const reader = new FrameReader(100);
         const found: Buffer[] = [];

@@ -10,7 +10,10 @@ let listener: Listener | undefined;
 
 afterEach(() => listener?.drain(0));
 
-async function start(handler: EdgeHandler, options?: ListenerOptions): Promise<{ host: string; port: number }> {
+async function start(
+  handler: EdgeHandler,
+  options?: ListenerOptions,
+): Promise<{ host: string; port: number }> {
   listener = createListener(handler, options);
   const [host = "", port] = (await listener.listen("127.0.0.1:0")).split(":");
   return { host, port: Number(port) };

@@ -76,7 +76,11 @@ describe("requestMetadata", () => {
       "x-forwarded-host": "api.test",
     });
     expect(
-      mapped({ "x-forwarded-for": "10.0.0.1", "x-forwarded-proto": "https", "x-forwarded-host": "shop.test" }),
+      mapped({
+        "x-forwarded-for": "10.0.0.1",
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "shop.test",
+      }),
     ).toEqual({
       "x-forwarded-for": "10.0.0.1, 192.0.2.7",
       "x-forwarded-proto": "https",

@@ -110,7 +110,8 @@ function setExplicit(metadata: Metadata, name: string, value: string): void {
     throw malformed(name, "is no name that metadata may have");
   }
   if (!name.endsWith("-bin")) {
-    if (!printable.test(value)) throw malformed(name, "must be printable ASCII; binary values need a name in -bin");
+    if (!printable.test(value))
+      throw malformed(name, "must be printable ASCII; binary values need a name in -bin");
     return metadata.append(name, value);
   }
   for (const part of value.split(",")) {
@@ -133,10 +134,14 @@ function unpadded(text: string): string {
 
 function forward(metadata: Metadata, headers: IncomingHttpHeaders, peer: Peer): void {
   const before = headers["x-forwarded-for"];
-  const path = [...(before === undefined ? [] : [before].flat()), ...(peer.address === undefined ? [] : [peer.address])];
+  const path = [
+    ...(before === undefined ? [] : [before].flat()),
+    ...(peer.address === undefined ? [] : [peer.address]),
+  ];
   if (path.length > 0) metadata.set("x-forwarded-for", path.join(", "));
   if (!metadata.has("x-forwarded-proto")) metadata.set("x-forwarded-proto", peer.scheme);
-  if (!metadata.has("x-forwarded-host") && peer.host !== undefined) metadata.set("x-forwarded-host", peer.host);
+  if (!metadata.has("x-forwarded-host") && peer.host !== undefined)
+    metadata.set("x-forwarded-host", peer.host);
 }
 
 function malformed(name: string, problem: string) {

@@ -1,7 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { streamFormat, type StreamType } from "./stream-formats.ts";
 
-function written(type: StreamType, messages: readonly string[], error?: string, resumedAfter: string | null = null) {
+function written(
+  type: StreamType,
+  messages: readonly string[],
+  error?: string,
+  resumedAfter: string | null = null,
+) {
   const format = streamFormat(type, resumedAfter);
   const body = messages.map((json, index) => format.message(json, index + 1)).join("");
   const end = error === undefined ? format.closing(messages.length) : format.error(error, messages.length);
@@ -32,7 +37,9 @@ describe("streamFormat", () => {
     expect(written("text/event-stream", ["1", "2"])).toBe(
       "id: 1\ndata: 1\n\nid: 2\ndata: 2\n\nevent: end\ndata: {}\n\n",
     );
-    expect(written("text/event-stream", ["1"], "{}", "41")).toBe("id: 42\ndata: 1\n\nevent: error\ndata: {}\n\n");
+    expect(written("text/event-stream", ["1"], "{}", "41")).toBe(
+      "id: 42\ndata: 1\n\nevent: error\ndata: {}\n\n",
+    );
     expect(written("text/event-stream", ["1"], "{}", "x")).toMatch(/^id: 1\n/);
   });
 });

@@ -75,6 +75,8 @@ export function streamFormat(type: StreamType, resumedAfter: string | null): Str
     case "application/x-ndjson":
       return ndjson;
     case "text/event-stream":
-      return serverSentEvents(resumedAfter !== null && /^\d{1,15}$/.test(resumedAfter) ? Number(resumedAfter) + 1 : 1);
+      return serverSentEvents(
+        resumedAfter !== null && /^\d{1,15}$/.test(resumedAfter) ? Number(resumedAfter) + 1 : 1,
+      );
   }
 }

@@ -51,7 +51,11 @@ const requestUnitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60
 export function parseRequestTimeout(text: string): number {
   const [, number, unit = "s"] = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m)?$/.exec(text) ?? [];
   if (number === undefined) {
-    throw malformed("x-request-timeout", text, "seconds such as 1.5, or a number with ms, s or m such as 250ms");
+    throw malformed(
+      "x-request-timeout",
+      text,
+      "seconds such as 1.5, or a number with ms, s or m such as 250ms",
+    );
   }
   return Number(number) * requestUnitsMs[unit]!;
 }

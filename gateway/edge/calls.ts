@@ -1,0 +1,74 @@
+/** Sends calls of the edge to the instances that have their method, within the configured time. */
+import type { Metadata } from "../../mesh/rpc/metadata.ts";
+import type { Call, MethodInfo, Reply, Send } from "../../mesh/rpc/call.ts";
+import type { MethodEntry, RouteTable } from "../routes/types.ts";
+import type { Exchange, Observers } from "./exchange.ts";
+import { unaryTimeoutMs, type TimeoutLimits } from "./timeout.ts";
+
+/** What the protocols of the edge share. */
+export interface EdgeContext extends Observers {
+  /** The table of the moment. A request uses the one it began with. */
+  readonly table: () => RouteTable;
+  /** Sends a call as bytes. */
+  readonly send: Send;
+  readonly limits: EdgeLimits;
+}
+
+/** Limits of the edge. */
+export interface EdgeLimits extends TimeoutLimits {
+  /** Longest request body, and longest message of a stream. */
+  readonly maxBodyBytes: number;
+  /** Longest silence of a stream. */
+  readonly streamIdleMs: number;
+  /** Whether JSON fields and query parameters that the request message lacks are accepted. */
+  readonly ignoreUnknownFields: boolean;
+}
+
+/** One call, as a protocol of the edge knows it. */
+export interface EdgeCall {
+  readonly exchange: Exchange;
+  readonly method: MethodEntry;
+  readonly request: Call["request"];
+  /** What the caller asked for; undefined if it did not. */
+  readonly timeoutMs: number | undefined;
+  /** Metadata, where it is not the exchange's own. */
+  readonly metadata?: Metadata;
+}
+
+/** Sends a call of the edge. */
+export function sendCall({ send, limits }: EdgeContext, call: EdgeCall): Promise<Reply> {
+  const { exchange, method, request, metadata } = call;
+  return send({
+    method: targeted(method),
+    metadata: metadata ?? exchange.metadata(),
+    deadline: deadlineOf(method.info, call.timeoutMs, limits),
+    signal: exchange.signal,
+    request,
+  });
+}
+
+/** When a call must be over. Streams may last, unless their caller says otherwise. */
+function deadlineOf({ kind }: MethodInfo, asked: number | undefined, limits: TimeoutLimits): number {
+  if (kind === "unary" || kind === "client_streaming") return Date.now() + unaryTimeoutMs(asked, limits);
+  return asked === undefined ? Infinity : Date.now() + asked;
+}
+
+const targets = new WeakMap<MethodEntry, MethodInfo>();
+
+/** The method with what the gateway's resolver knows its instances by: see `callTarget`. */
+function targeted(entry: MethodEntry): MethodInfo {
+  let info = targets.get(entry);
+  if (info === undefined) {
+    info = { ...entry.info, target: callTarget(entry.info.path) };
+    targets.set(entry, info);
+  }
+  return info;
+}
+
+/**
+ * What the gateway's resolver is asked for: a method rather than a service, since instances of several versions may run
+ * side by side, and a call must go to one that has its method.
+ */
+export function callTarget(path: string): string {
+  return path.slice(1);
+}

@@ -1,0 +1,137 @@
+/** REST calls: an HTTP request becomes the message of its route's method, and the reply an HTTP response. */
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
+import { rpcError } from "../../mesh/errors.ts";
+import type { Reply } from "../../mesh/rpc/call.ts";
+import { encodeRequest } from "../routes/request.ts";
+import { encodeReply } from "../routes/response.ts";
+import type { Binding, Match, Route, RouteTable } from "../routes/types.ts";
+import { negotiate } from "./accept.ts";
+import { answer, answerError, firstHeaders } from "./answer.ts";
+import { readBody } from "./body.ts";
+import { sendCall, type EdgeContext } from "./calls.ts";
+import type { Exchange } from "./exchange.ts";
+import { replyHeaders, replyTrailers } from "./metadata.ts";
+import { STREAM_TYPES, type StreamType } from "./stream-formats.ts";
+import { answerStream } from "./streams.ts";
+import { parseGrpcTimeout, parseRequestTimeout, unaryTimeoutMs } from "./timeout.ts";
+
+/** Serves one REST request. Never rejects. */
+export async function serveRest(exchange: Exchange, context: EdgeContext): Promise<void> {
+  const table = context.table();
+  try {
+    const found = table.match(exchange.method, exchange.path);
+    if ("route" in found) await callRoute(exchange, found, table, context);
+    else if ("allow" in found) refuseMethod(exchange, found.allow, table);
+    else throw notFound(exchange);
+  } catch (thrown) {
+    answerError(exchange, thrown, table.registry);
+  }
+}
+
+async function callRoute(
+  exchange: Exchange,
+  match: Match,
+  table: RouteTable,
+  context: EdgeContext,
+): Promise<void> {
+  const { route } = match;
+  const { method, binding } = route;
+  const { kind } = method.info;
+  exchange.route = `${binding.httpMethod} ${binding.template.source}`;
+  if (kind === "client_streaming" || kind === "bidi_streaming") throw needsGrpc(method.info.path);
+  const format = negotiateReply(exchange, kind === "server_streaming", binding);
+  const timeoutMs = askedTimeoutMs(exchange);
+  const request = await requestMessage(exchange, match, timeoutMs, context);
+  const reply = await sendCall(context, { exchange, method, request, timeoutMs });
+  if (reply.messages === undefined) answerMessage(exchange, route, reply);
+  else await answerStream(exchange, route, reply, format, { context, registry: table.registry });
+}
+
+/** The request message. A body must come within the time of the call. */
+async function requestMessage(
+  exchange: Exchange,
+  match: Match,
+  timeoutMs: number | undefined,
+  { limits }: EdgeContext,
+): Promise<Uint8Array> {
+  const { binding } = match.route;
+  const contentType = exchange.header("content-type");
+  let body: Buffer | undefined;
+  if (binding.body !== "none") {
+    const timer = setTimeout(() => exchange.abort(bodyTooSlow()), unaryTimeoutMs(timeoutMs, limits));
+    try {
+      body = await readBody(exchange.request, limits.maxBodyBytes, exchange.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+    if (!binding.rawRequest && body !== undefined && body.length > 0) requireJson(contentType);
+  }
+  const parts = { query: exchange.query, contentType, body };
+  return encodeRequest(match, parts, { ignoreUnknownFields: limits.ignoreUnknownFields });
+}
+
+function answerMessage(exchange: Exchange, route: Route, reply: Reply): void {
+  const { contentType, body } = encodeReply(route, reply.message!);
+  const headers = firstHeaders(exchange, contentType);
+  const push = (name: string, value: string | string[]) => headers.push(name, value);
+  replyHeaders(reply.metadata, push);
+  replyTrailers(reply.trailers(), push);
+  exchange.end();
+  answer(exchange, 200, headers, body);
+}
+
+/** How the reply will be written. A `google.api.HttpBody` brings its own type, whatever was asked for. */
+function negotiateReply(exchange: Exchange, streams: boolean, { rawReply }: Binding): StreamType {
+  if (rawReply) return STREAM_TYPES[0];
+  const accept = exchange.header("accept");
+  const type = streams ? negotiate(accept, [...STREAM_TYPES]) : negotiate(accept, [STREAM_TYPES[0]]);
+  if (type !== undefined) return type;
+  const offered = streams ? STREAM_TYPES.join(", ") : STREAM_TYPES[0];
+  throw rpcError(Code.InvalidArgument, Reason.NOT_ACCEPTABLE, `the reply can be had as ${offered}`);
+}
+
+function askedTimeoutMs(exchange: Exchange): number | undefined {
+  const grpc = exchange.header("grpc-timeout");
+  if (grpc !== undefined) return parseGrpcTimeout(grpc);
+  const request = exchange.header("x-request-timeout");
+  return request === undefined ? undefined : parseRequestTimeout(request);
+}
+
+function requireJson(contentType: string | undefined): void {
+  if (contentType === "application/json") return;
+  const [type = ""] = (contentType ?? "").split(";", 1);
+  if (/^application\/(?:[\w.-]+\+)?json$/i.test(type.trim())) return;
+  const found = contentType === undefined ? "there is no Content-Type" : `Content-Type is ${type.trim()}`;
+  throw rpcError(
+    Code.InvalidArgument,
+    Reason.UNSUPPORTED_MEDIA_TYPE,
+    `${found}; the body must be application/json`,
+  );
+}
+
+/** The path is known, but not with this HTTP method. OPTIONS asks for just that. */
+function refuseMethod(exchange: Exchange, allow: readonly string[], table: RouteTable): void {
+  const allowed = allow.join(", ");
+  if (exchange.method === "OPTIONS") {
+    exchange.end();
+    return answer(exchange, 204, ["allow", allowed, "x-request-id", exchange.requestId], undefined);
+  }
+  const message = `${exchange.method} is not allowed on ${exchange.path}; ${allowed} are`;
+  const error = rpcError(Code.Unimplemented, Reason.METHOD_NOT_ALLOWED, message);
+  answerError(exchange, error, table.registry, ["allow", allowed]);
+}
+
+function notFound({ method, path }: Exchange): ConnectError {
+  return rpcError(Code.NotFound, Reason.ROUTE_NOT_FOUND, `no route for ${method} ${path}`);
+}
+
+function needsGrpc(path: string): ConnectError {
+  const message = `${path.slice(1)} takes a stream of messages: call it by gRPC or Connect`;
+  return rpcError(Code.Unimplemented, Reason.STREAMING_UNSUPPORTED, message);
+}
+
+function bodyTooSlow(): ConnectError {
+  const message = "the request body did not arrive within the deadline";
+  return rpcError(Code.DeadlineExceeded, Reason.DEADLINE_EXCEEDED, message);
+}
