@@ -3,6 +3,9 @@
 /** The value, or why there is none, as a sentence for the caller. */
 export type ParsedJson = { readonly value: unknown } | { readonly problem: string };
 
+/** Deeper nesting is refused: reading it would exhaust the stack. Readers of messages have limits of their own. */
+const MAX_DEPTH = 500;
+
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** Parses JSON from bytes. */
@@ -23,18 +26,22 @@ export function parseJson(bytes: Uint8Array): ParsedJson {
     };
   }
   // JSON.parse keeps the last of several equal keys, so that fewer remain than there are in the text.
-  if (keysOf(value) === keysInText(text)) return { value };
+  const keys = keysOf(value, 0);
+  if (keys === keysInText(text)) return { value };
+  if (Number.isNaN(keys)) return { problem: `the body is nested more than ${MAX_DEPTH} deep` };
   return { problem: `the key ${JSON.stringify(repeatedKey(text))} stands twice in one object` };
 }
 
-function keysOf(json: unknown): number {
+/** Counts keys of all objects; NaN if there is no end to them. */
+function keysOf(json: unknown, depth: number): number {
   if (typeof json !== "object" || json === null) return 0;
+  if (depth >= MAX_DEPTH) return Number.NaN;
   let count = 0;
   if (Array.isArray(json)) {
-    for (const item of json) count += keysOf(item);
+    for (const item of json) count += keysOf(item, depth + 1);
     return count;
   }
-  for (const value of Object.values(json)) count += 1 + keysOf(value);
+  for (const value of Object.values(json)) count += 1 + keysOf(value, depth + 1);
   return count;
 }
 

@@ -40,8 +40,9 @@ export function compileRequest(
   return (values, request, options) => {
     const writer = new BinaryWriter();
     const state = newState(options.ignoreUnknownFields ?? false, method.registry);
-    if (request.body !== undefined && request.body.length > 0)
-      writeBody(writer, request.body, request, state);
+    const { body } = request;
+    if (body !== undefined && (body.length > 0 || binding.rawRequest))
+      writeBody(writer, body, request, state);
     if (request.query !== "") writeQuery(writer, request.query, query, state);
     for (const [index, parameter] of variables.entries()) {
       writeParameter(writer, parameter, parameter.name, values[index], state);

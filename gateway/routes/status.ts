@@ -13,7 +13,7 @@ import {
 } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
-import { hasReason } from "../../mesh/errors.ts";
+import { errorInfo, reasonName } from "../../mesh/errors.ts";
 import { opaqueAny } from "./any.ts";
 import { isSingleValue } from "./json-writer.ts";
 import type { EncodedStatus } from "./types.ts";
@@ -36,10 +36,8 @@ export function statusBody(error: ConnectError, registry: Registry): EncodedStat
 
 /** The HTTP status of a failed call: canonical for its code, finer where the gateway itself refused the request. */
 export function httpStatusOf(error: ConnectError): number {
-  if (!error.isWireError) {
-    for (const [reason, status] of refusals) if (hasReason(error, reason)) return status;
-  }
-  return httpStatuses[error.code];
+  const reason = error.isWireError ? undefined : errorInfo(error)?.reason;
+  return refusals.get(reason ?? "") ?? httpStatuses[error.code];
 }
 
 /** The HTTP status of a gRPC code, as google/rpc/code.proto maps them. */
@@ -57,12 +55,12 @@ export function codeOfHttpStatus(status: number): Code | undefined {
 }
 
 /** HTTP has a status of its own for these, which no gRPC code has. */
-const refusals: readonly (readonly [Reason, number])[] = [
-  [Reason.METHOD_NOT_ALLOWED, 405],
-  [Reason.NOT_ACCEPTABLE, 406],
-  [Reason.UNSUPPORTED_MEDIA_TYPE, 415],
-  [Reason.BODY_TOO_LARGE, 413],
-];
+const refusals: ReadonlyMap<string, number> = new Map([
+  [reasonName(Reason.METHOD_NOT_ALLOWED), 405],
+  [reasonName(Reason.NOT_ACCEPTABLE), 406],
+  [reasonName(Reason.UNSUPPORTED_MEDIA_TYPE), 415],
+  [reasonName(Reason.BODY_TOO_LARGE), 413],
+]);
 
 const httpStatuses: Readonly<Record<Code, number>> = {
   [Code.Canceled]: 499,
