@@ -43,18 +43,18 @@ export type Compensate = (branch: BranchKey, why: Failure) => Promise<unknown>;
 /** The kinds of step, in the order in which a saga may have them. */
 export interface Saga {
   /** Something that was done before the saga began, and how to undo it. */
-  begun(step: { name: string; compensate: Compensate }): void;
+  readonly begun: (step: { name: string; compensate: Compensate }) => void;
   /** A question: it may be rejected and leaves nothing to undo. */
-  check<T>(step: { name: string; invoke: Invoke<T> }): Promise<T>;
+  readonly check: <T>(step: { name: string; invoke: Invoke<T> }) => Promise<T>;
   /** An action that can be undone. */
-  step<T>(step: { name: string; invoke: Invoke<T>; compensate: Compensate }): Promise<T>;
+  readonly step: <T>(step: { name: string; invoke: Invoke<T>; compensate: Compensate }) => Promise<T>;
   /**
    * The action that decides. If it is rejected, everything is undone; once it is done, nothing is. A cancelled saga still
    * waits for its answer. `compensate` is needed where it may be rejected: an earlier attempt may still be under way.
    */
-  pivot<T>(step: { name: string; invoke: Invoke<T>; compensate?: Compensate }): Promise<T>;
+  readonly pivot: <T>(step: { name: string; invoke: Invoke<T>; compensate?: Compensate }) => Promise<T>;
   /** An action after the pivot: it must succeed in the end. */
-  forward<T>(step: { name: string; invoke: Invoke<T> }): Promise<T>;
+  readonly forward: <T>(step: { name: string; invoke: Invoke<T> }) => Promise<T>;
 }
 
 /** A saga that is written wrongly: a step in the wrong place, or a name twice. */
