@@ -21,8 +21,11 @@ export interface StoreListener {
 
 /** A running follower. */
 export interface Follower {
-  /** A revision that a write was answered with. If it does not fit what was followed, a snapshot is due. */
-  observe(revision: Revision): void;
+  /**
+   * Call it when a write is sent, and what it returns with the revision that the write was answered with: if that is
+   * older than what was followed before, or of another epoch, a snapshot is due.
+   */
+  expect(): (answer: Revision) => void;
 }
 
 /** What a follower needs besides its store. */
@@ -82,9 +85,12 @@ export function follow(store: Store, listener: StoreListener, options: FollowOpt
   void run();
 
   return {
-    observe(revision) {
-      if (at !== undefined && (revision.epoch !== at.epoch || revision.number < at.number))
-        interruption.abort();
+    expect() {
+      const before = at;
+      return ({ epoch, number }) => {
+        if (before === undefined || at?.epoch !== before.epoch) return;
+        if (epoch !== before.epoch || number < before.number) interruption.abort();
+      };
     },
   };
 }

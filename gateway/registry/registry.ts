@@ -83,14 +83,29 @@ export function createRegistry(options: RegistryOptions): Registry {
   let failedAtMs: number | undefined;
 
   const arrived = (at: Revision): void => {
-    if (failedAtMs !== undefined)
-      log.info({ revision: formatRevision(at) }, "the registry's store answers again");
-    failedAtMs = undefined;
     revision = at;
     publish();
     progress.notify();
     ready.resolve();
+    if (failedAtMs === undefined) return;
+    log.info({ revision: formatRevision(at) }, "the registry's store answers again");
+    failedAtMs = undefined;
+    // What happened since the last replay. If it fails, the next one has it.
+    replay().catch(() => undefined);
   };
+
+  /** Until the store answers again, nobody waits for it. */
+  const failed = (error: unknown): void => {
+    if (failedAtMs !== undefined) return;
+    failedAtMs = clock.monotonic();
+    log.warn(
+      { problem: messageOf(error) },
+      "the registry's store does not answer; going on with what is known",
+    );
+    void startFromDisk();
+  };
+
+  const replay = () => offline.replay((command) => store.write(command));
 
   const startFromDisk = async (): Promise<void> => {
     const saved = revision === undefined ? await file?.load() : undefined;
@@ -105,7 +120,7 @@ export function createRegistry(options: RegistryOptions): Registry {
   const follower = follow(
     store,
     {
-      connected: () => offline.replay((command) => store.write(command)),
+      connected: replay,
       snapshot({ revision, instances }) {
         known.reset(instances, clock.monotonic());
         arrived(revision);
@@ -117,15 +132,7 @@ export function createRegistry(options: RegistryOptions): Registry {
         }
         arrived(at);
       },
-      failed(error) {
-        if (failedAtMs !== undefined) return;
-        failedAtMs = clock.monotonic();
-        log.warn(
-          { problem: messageOf(error) },
-          "the registry's store does not answer; going on with what is known",
-        );
-        void startFromDisk();
-      },
+      failed,
     },
     { clock, random: options.random ?? Math.random, signal: closing.signal },
   );
@@ -143,16 +150,22 @@ export function createRegistry(options: RegistryOptions): Registry {
 
   const write = async (command: Command): Promise<Outcome> => {
     try {
-      const written = await store.write(command);
-      follower.observe(written.revision);
-      await caughtUp(written.revision);
-      return written.outcome;
+      if (failedAtMs === undefined) return await writeToStore(command);
     } catch (error) {
       if (!hasReason(error, Reason.STORE_UNAVAILABLE)) throw error;
-      const outcome = offline.apply(command, clock.monotonic());
-      publish();
-      return outcome;
+      failed(error);
     }
+    const outcome = offline.apply(command, clock.monotonic());
+    publish();
+    return outcome;
+  };
+
+  const writeToStore = async (command: Command): Promise<Outcome> => {
+    const check = follower.expect();
+    const { outcome, revision } = await store.write(command);
+    check(revision);
+    await caughtUp(revision);
+    return outcome;
   };
 
   const reap = async (): Promise<void> => {

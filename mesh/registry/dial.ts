@@ -7,7 +7,7 @@ import { createTransport } from "../rpc/transport.ts";
 /** A client of one registry, and how to close it. */
 export interface RegistryConnection {
   readonly client: Client<typeof RegistryService>;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Makes a connection to a control address, `host:port`. It connects with the first call. */

@@ -41,7 +41,7 @@ export interface RedisStoreOptions {
 const BLOCK_MS = 1000;
 
 /** An answer that takes longer than this does not come: the store counts as away. */
-const ANSWER_MS = 1000;
+const ANSWER_MS = 500;
 
 /** A connection that says nothing for this long, with a command on it, is dead. */
 const SILENCE_MS = 3000;
