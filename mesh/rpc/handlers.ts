@@ -1,5 +1,12 @@
 /** Serves Connect method implementations of all four kinds as grpc-js handlers on raw bytes. */
-import { fromBinary, toBinary, type DescMessage, type Message, type MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  fromBinary,
+  toBinary,
+  type DescMessage,
+  type Message,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import { Code, type HandlerContext, type Interceptor, type MethodImplSpec } from "@connectrpc/connect";
 import { invokeUnaryImplementation, transformInvokeImplementation } from "@connectrpc/connect/protocol";
 import type {
@@ -40,9 +47,11 @@ export function methodHandler(
   switch (spec.kind) {
     case "unary":
       return (call: ServerUnaryCall<Uint8Array, Uint8Array>, respond: sendUnaryData<Uint8Array>) => {
-        serveOne(spec, serving, call, respond, (context) =>
-          invokeUnaryImplementation(spec, context, decode(spec.method.input, call.request), interceptors),
-        );
+        serveOne(spec, serving, call, respond, async (context) => {
+          const input = decode(spec.method.input, call.request);
+          if (interceptors.length > 0) return invokeUnaryImplementation(spec, context, input, interceptors);
+          return create(spec.method.output, await spec.impl(input, context));
+        });
       };
     case "client_streaming":
       return (call: ServerReadableStream<Uint8Array, Uint8Array>, respond: sendUnaryData<Uint8Array>) => {
@@ -84,8 +93,8 @@ function serveOne(
   const run = async (): Promise<void> => {
     const message = toBinary(method.output, await invoke(handlerContext(served)));
     if (served.over) return;
-    call.sendMetadata(toGrpcMetadata(served.header));
-    respond(null, message, toGrpcMetadata(served.trailer));
+    if (served.header !== undefined) call.sendMetadata(toGrpcMetadata(served.header));
+    respond(null, message, served.trailer && toGrpcMetadata(served.trailer));
     served.end();
   };
   runInCall(served, run).catch((thrown: unknown) => fail(served, thrown));
@@ -106,13 +115,13 @@ function serveMany(
     let headerSent = false;
     for await (const message of invoke(handlerContext(served))) {
       if (served.over) return;
-      if (!headerSent) call.sendMetadata(toGrpcMetadata(served.header));
+      if (!headerSent) call.sendMetadata(toGrpcMetadata(served.header ?? new Headers()));
       headerSent = true;
       if (!call.write(toBinary(method.output, message))) await drained(call, served.signal);
     }
     if (served.over) return;
-    if (!headerSent) call.sendMetadata(toGrpcMetadata(served.header));
-    call.end(toGrpcMetadata(served.trailer));
+    if (!headerSent) call.sendMetadata(toGrpcMetadata(served.header ?? new Headers()));
+    call.end(served.trailer && toGrpcMetadata(served.trailer));
     served.end();
   };
   runInCall(served, run).catch((thrown: unknown) => fail(served, thrown));

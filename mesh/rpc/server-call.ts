@@ -48,10 +48,10 @@ export class ServerCall implements ServedCall {
   readonly deadline: number;
   readonly trace: TraceContext;
   readonly draining: AbortSignal;
-  /** Metadata to send before the first message. */
-  readonly header: Metadata = new Headers();
-  /** Metadata to send after the last one. */
-  readonly trailer: Metadata = new Headers();
+  /** Metadata to send before the first message, if the handler has asked for it. */
+  header: Metadata | undefined;
+  /** Metadata to send after the last one, likewise. */
+  trailer: Metadata | undefined;
   readonly #incoming: IncomingCall;
   readonly #serving: Serving;
   readonly #answer: (error: ConnectError) => void;
@@ -156,8 +156,6 @@ export function handlerContext(call: ServerCall): HandlerContext {
     requestMethod: "POST",
     protocolName: "grpc",
     url: `http://heddle${call.method.path}`,
-    responseHeader: call.header,
-    responseTrailer: call.trailer,
     timeoutMs: () => (call.deadline === Infinity ? undefined : call.deadline - Date.now()),
     // Own properties, because Connect copies the context for interceptors with Object.assign.
     get signal() {
@@ -165,6 +163,12 @@ export function handlerContext(call: ServerCall): HandlerContext {
     },
     get requestHeader() {
       return call.metadata;
+    },
+    get responseHeader() {
+      return (call.header ??= new Headers());
+    },
+    get responseTrailer() {
+      return (call.trailer ??= new Headers());
     },
     get values() {
       return call.values;
@@ -192,8 +196,11 @@ function text(metadata: GrpcMetadata, name: string): string | undefined {
 }
 
 function reasonToStop(over: ConnectError | "ok"): ConnectError {
-  return over === "ok" ? new ConnectError("the call is over", Code.Canceled) : over;
+  return over === "ok" ? finished : over;
 }
+
+/** One for all calls: an error with a stack of its own for each call that went well would cost more than the rest. */
+const finished = new ConnectError("the call is over", Code.Canceled);
 
 function deadlineExceeded(): ConnectError {
   return rpcError(

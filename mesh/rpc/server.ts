@@ -7,6 +7,7 @@
  *     await server.drain(25_000);
  */
 import type { DescService } from "@bufbuild/protobuf";
+import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import {
   Code,
   createServiceImplSpec,
@@ -32,7 +33,7 @@ import { methodDefinition, methodHandler } from "./handlers.ts";
 import { createHealth, type HealthState } from "./health.ts";
 import { createReflection, descriptorSource, type ReflectionSource } from "./reflection.ts";
 import type { ServerCall, Serving } from "./server-call.ts";
-import { validation } from "./validate.ts";
+import { validated } from "./validate.ts";
 
 /** Options of a server. */
 export interface RpcServerOptions {
@@ -94,8 +95,9 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     active,
   };
   const health = createHealth(options.services.map(({ service }) => service.typeName));
-  const interceptors = [...(options.interceptors ?? []), validation()];
-  for (const spec of options.services) add(server, spec, interceptors, serving);
+  const validator = createValidator();
+  const interceptors = [...(options.interceptors ?? [])];
+  for (const spec of options.services) add(server, withValidation(spec, validator), interceptors, serving);
   for (const spec of platformServices(options, health)) add(server, spec, [], serving);
 
   /** Closes the doors; resolves when all calls are over. Streams that watch something would keep it waiting for ever. */
@@ -137,6 +139,11 @@ function platformServices(options: RpcServerOptions, health: HealthState): Servi
     // The two versions differ in nothing but the package name.
     service(ReflectionV1Alpha, reflection as unknown as ServiceImpl<typeof ReflectionV1Alpha>),
   ];
+}
+
+function withValidation({ service, methods }: ServiceImplSpec, validator: Validator): ServiceImplSpec {
+  const entries = Object.entries(methods).map(([name, spec]) => [name, validated(spec, validator)] as const);
+  return { service, methods: Object.fromEntries(entries) };
 }
 
 function add(server: Server, spec: ServiceImplSpec, interceptors: Interceptor[], serving: Serving): void {

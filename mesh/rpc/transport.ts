@@ -1,16 +1,19 @@
 /** A Connect `Transport` over a channel: `createClient(OrderService, createTransport(channel))`. */
 import {
+  create,
   fromBinary,
   toBinary,
   type DescMessage,
   type DescMethod,
+  type DescMethodUnary,
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { createContextValues, type Interceptor, type Transport } from "@connectrpc/connect";
-import { createAsyncIterable, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import { createAsyncIterable, runStreamingCall } from "@connectrpc/connect/protocol";
 import type { Reply } from "./call.ts";
 import type { Channel } from "./channel.ts";
 import { servedCall } from "./context.ts";
+import { neverAborted } from "./deadline.ts";
 import { methodInfo } from "./method.ts";
 
 /** Options of a transport. */
@@ -25,31 +28,21 @@ export interface TransportOptions {
 export function createTransport(channel: Channel, options: TransportOptions = {}): Transport {
   const interceptors = [...(options.interceptors ?? [])];
   return {
-    unary(method, signal, timeoutMs, header, message, contextValues) {
+    // Not by Connect's runUnaryCall: it makes a timer and two controllers for each call, which the channel has no use for.
+    async unary(method, signal, timeoutMs, header, message, contextValues) {
       const wanted = timeoutMs ?? (servedCall() === undefined ? options.timeoutMs : undefined);
-      const deadline = deadlineAfter(wanted);
-      return runUnaryCall({
-        interceptors,
-        ...(signal !== undefined && { signal }),
-        req: { stream: false, ...requestParts(method, header, contextValues), method, message },
-        next: async (request) => {
-          const reply = await channel.call({
-            method: methodInfo(method),
-            metadata: request.header,
-            deadline,
-            signal: request.signal,
-            request: toBinary(method.input, request.message),
-          });
-          return {
-            stream: false,
-            service: method.parent,
-            method,
-            header: reply.metadata,
-            message: fromBinary(method.output, reply.message!),
-            trailer: reply.trailers(),
-          };
-        },
+      const send = unaryCall(channel, method, deadlineAfter(wanted));
+      const answer = await interceptors.reduceRight(
+        (next, interceptor) => interceptor(next),
+        send,
+      )({
+        stream: false,
+        ...requestParts(method, header, contextValues),
+        method,
+        message: create(method.input, message),
+        signal: signal ?? neverAborted,
       });
+      return answer as never; // Interceptors have no generic types: Connect casts here, too.
     },
 
     stream(method, signal, timeoutMs, header, input, contextValues) {
@@ -78,6 +71,27 @@ export function createTransport(channel: Channel, options: TransportOptions = {}
         },
       });
     },
+  };
+}
+
+function unaryCall(channel: Channel, method: DescMethodUnary, deadline: number): ReturnType<Interceptor> {
+  return async (request) => {
+    if (request.stream) throw new TypeError(`an interceptor made a stream of ${method.name}`);
+    const reply = await channel.call({
+      method: methodInfo(method),
+      metadata: request.header,
+      deadline,
+      signal: request.signal,
+      request: toBinary(method.input, request.message),
+    });
+    return {
+      stream: false,
+      service: method.parent,
+      method,
+      header: reply.metadata,
+      message: fromBinary(method.output, reply.message!),
+      trailer: reply.trailers(),
+    };
   };
 }
 
