@@ -1,0 +1,27 @@
+/** The kitchen service: its public API, and its part in sagas. */
+import { fileURLToPath } from "node:url";
+import { KitchenService } from "../../gen/ts/shop/kitchen/v1/kitchen_service_pb.ts";
+import { KitchenParticipantService } from "../../gen/ts/shop/kitchen/v1/participant_service_pb.ts";
+import { configOrExit } from "../../mesh/config.ts";
+import { createMesh } from "../../mesh/mesh.ts";
+import { service } from "../../mesh/rpc/server.ts";
+import { createParticipant } from "../../mesh/saga/participant.ts";
+import { serve } from "../../mesh/serve.ts";
+import { databaseOrExit } from "../../mesh/sql/configured.ts";
+import { tokenServerInterceptor } from "../../mesh/sql/consistency.ts";
+import { migrate } from "../../mesh/sql/migrate.ts";
+import { createKitchenParticipant } from "./participant.ts";
+import { createKitchenService } from "./service.ts";
+
+const mesh = createMesh({ name: "kitchen", config: configOrExit() });
+const db = databaseOrExit(mesh.config);
+
+await serve(mesh, {
+  services: [
+    service(KitchenService, createKitchenService({ db })),
+    service(KitchenParticipantService, createKitchenParticipant({ participant: createParticipant(db) })),
+  ],
+  interceptors: [tokenServerInterceptor()],
+  ready: () => migrate(db, fileURLToPath(new URL("migrations", import.meta.url))),
+  stop: () => db.close(),
+});
