@@ -3,12 +3,14 @@
  * is found out here, and found out again whenever the group changes. Kill the primary: writes wait some seconds, none is
  * lost, none is applied twice. See docs/sql.md.
  */
+import type { Registry } from "prom-client";
 import { systemClock, type Clock, type Random } from "../clock.ts";
 import { currentTokens } from "./consistency.ts";
 import { deadlineIn } from "./deadline.ts";
 import { formatGtidSet, parseGtidSet } from "./gtid.ts";
 import { createHold } from "./hold.ts";
 import { jsonCodec, once } from "./keyed.ts";
+import { createSqlMetrics, noSqlMetrics } from "./metrics.ts";
 import { createMonitor } from "./monitor.ts";
 import { createPools } from "./pools.ts";
 import type { Queryable, Tx } from "./queryable.ts";
@@ -44,6 +46,8 @@ export interface DatabaseOptions {
   readonly acquireMs?: number;
   /** How long a statement may take before it is killed and its connection dropped. Default 3000 ms. */
   readonly statementMs?: number;
+  /** Where to count; see docs/sql.md for what. */
+  readonly metrics?: { readonly registry: Registry };
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -109,7 +113,10 @@ export function createDatabase(options: DatabaseOptions): Database {
     connectMs: acquireMs,
     clock,
   });
-  const shared = { monitor, hold, acquireMs, statementMs, clock, random };
+  const metrics =
+    options.metrics === undefined ? noSqlMetrics : createSqlMetrics(options.metrics.registry, name, clock);
+  metrics.observe(monitor, hold);
+  const shared = { monitor, hold, acquireMs, statementMs, clock, random, metrics };
   const write = createWriter({
     ...shared,
     pool: (member) => pools.writing(member),

@@ -17,8 +17,6 @@ export interface HoldOptions {
   /** At most so many of those who waited run at a time. */
   readonly drain: number;
   readonly clock: Clock;
-  /** Told whenever the queue grows or shrinks. */
-  readonly onLength?: (length: number) => void;
 }
 
 /** Leave to use the primary. */
@@ -31,6 +29,8 @@ export interface Turn {
 
 /** The queue. */
 export interface Hold {
+  /** How many wait. */
+  readonly length: number;
   /** How long the first in the queue has waited; 0 if nobody waits. */
   oldestMs(): number;
   /**
@@ -67,6 +67,10 @@ class HoldQueue implements Hold {
     this.#unwatch = options.monitor.watch((topology) => this.#changed(topology));
   }
 
+  get length(): number {
+    return this.#waiters.size;
+  }
+
   oldestMs(): number {
     const first = this.#waiters.values().next().value;
     return first === undefined ? 0 : this.#options.clock.now() - first.since;
@@ -82,7 +86,6 @@ class HoldQueue implements Hold {
       const settle = () => {
         cancel();
         this.#waiters.delete(waiter);
-        this.#options.onLength?.(this.#waiters.size);
       };
       const since = clock.now();
       const waiter: Waiter = {
@@ -100,7 +103,6 @@ class HoldQueue implements Hold {
         waiter.refuse(noPrimary(monitor.topology, clock.now() - since)),
       );
       this.#waiters.add(waiter);
-      this.#options.onLength?.(this.#waiters.size);
     });
   }
 

@@ -120,8 +120,9 @@ class Pool implements MemberPool {
   async #open(): Promise<void> {
     this.#count++;
     this.#opening++;
+    let connection: Connection | undefined;
     try {
-      const connection = await this.#options.open(() => this.#forget(connection));
+      connection = await this.#options.open(() => this.#forget(connection));
       this.#opening--;
       if (this.#closed) connection.close();
       else if (connection.usable) this.#offer(connection);

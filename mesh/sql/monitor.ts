@@ -6,7 +6,7 @@ import type { Clock } from "../clock.ts";
 import { sleep, systemClock } from "../clock.ts";
 import { detached } from "../rpc/context.ts";
 import { connect, type Connection } from "./connection.ts";
-import { classifyError, sqlError } from "./errors.ts";
+import { classifyError, sqlError, STATEMENT_TIMEOUT } from "./errors.ts";
 import {
   decideTopology,
   type MemberRow,
@@ -26,7 +26,7 @@ export interface MonitorOptions extends TopologyLimits {
   readonly pollMs?: number;
   /** The same while nobody may be written. Default 50 ms. */
   readonly urgentPollMs?: number;
-  /** A member that has not answered after this is not used. Default 400 ms. */
+  /** A member that has not answered after this twice in a row is not used. Default 400 ms. */
   readonly deadlineMs?: number;
   readonly clock?: Clock;
   /** Asks one member; for tests. Default: over a connection of its own. */
@@ -146,6 +146,7 @@ class Poller {
   readonly #report: (report: View | Problem) => void;
   #asking: Promise<boolean> | undefined;
   #cancelPause: (() => void) | undefined;
+  #wasLate = false;
   #closed = false;
   readonly first: Promise<boolean>;
 
@@ -186,13 +187,23 @@ class Poller {
     const report = await this.#ask(this.#address).catch((error: unknown) => ({ problem: String(error) }));
     this.#asking = undefined;
     if (this.#closed) return false;
+    if (this.#isFirstMiss(report)) return this.#pause();
     this.#report(report);
     if (this.#asking === undefined) this.#pause();
     return !("problem" in report);
   }
 
-  #pause(): void {
+  /** A machine that is busy misses one question now and then, a frozen one misses them all. */
+  #isFirstMiss(report: View | Problem): boolean {
+    const isLate = "problem" in report && report.late === true;
+    const isFirst = isLate && !this.#wasLate;
+    this.#wasLate = isLate;
+    return isFirst;
+  }
+
+  #pause(): false {
     this.#cancelPause = this.#options.clock.after(this.#pauseMs(), () => void this.askNow());
+    return false;
   }
 }
 
@@ -235,7 +246,12 @@ function askOverConnection(options: {
     } catch (error) {
       const failure = sqlError(address, error);
       const refused = classifyError(failure, { phase: "unsent", healthy: true }) === "refused";
-      return { problem: failure.message.slice(address.length + 2), ...(refused && { refused }) };
+      const late = failure.code === STATEMENT_TIMEOUT;
+      return {
+        problem: failure.message.slice(address.length + 2),
+        ...(refused && { refused }),
+        ...(late && { late }),
+      };
     }
   };
   return Object.assign(ask, { close: () => connection?.close() });

@@ -12,6 +12,7 @@ import type { Deadline } from "./deadline.ts";
 import { ACQUIRE_TIMEOUT, classifyError, SqlError, STATEMENT_TIMEOUT } from "./errors.ts";
 import { refused, type Hold } from "./hold.ts";
 import type { MemberPool } from "./member-pool.ts";
+import type { SqlMetrics } from "./metrics.ts";
 import type { Monitor } from "./monitor.ts";
 import type { Queryable } from "./queryable.ts";
 import { whyNoWriter } from "./topology.ts";
@@ -41,10 +42,7 @@ export interface ReaderOptions {
   readonly random: Random;
   /** The GTID set that a session read must see; empty for none. */
   readonly token: () => string;
-  /** A wait for a token is over: it came, or another member has to answer. */
-  readonly onTokenWait?: (ms: number, hasCome: boolean) => void;
-  /** A statement was answered by a member. */
-  readonly onRead?: (member: string) => void;
+  readonly metrics: SqlMetrics;
 }
 
 /** Runs a read. */
@@ -60,11 +58,14 @@ const TOKEN_LONG_WAIT_MS = 250;
 const STALL_MS = 80;
 /** How long it has to say so. */
 const ALIVE_MS = 80;
+/** A member that did not is passed over by other reads this long, if there are others. */
+const PASS_OVER_MS = 1000;
 
 /** Makes a reader. */
 export function createReader(options: ReaderOptions): Reader {
+  const frozen = new Map<string, number>();
   return async (work, consistency, deadline) => {
-    const read = new Read(options, consistency, deadline);
+    const read = new Read(options, consistency, deadline, frozen);
     try {
       return await work(read);
     } finally {
@@ -77,6 +78,8 @@ class Read implements Queryable {
   readonly #options: ReaderOptions;
   readonly #consistency: Consistency;
   readonly #deadline: Deadline;
+  /** Members that seem frozen, and until when they are passed over. Shared by all reads. */
+  readonly #frozen: Map<string, number>;
   /** Members that let this read down. */
   readonly #failed = new Set<string>();
   /** Where the last statement was answered: the next one goes there too, so that time does not go back. */
@@ -85,10 +88,16 @@ class Read implements Queryable {
   #needsPrimary: boolean;
   #isOver = false;
 
-  constructor(options: ReaderOptions, consistency: Consistency, deadline: Deadline) {
+  constructor(
+    options: ReaderOptions,
+    consistency: Consistency,
+    deadline: Deadline,
+    frozen: Map<string, number>,
+  ) {
     this.#options = options;
     this.#consistency = consistency;
     this.#deadline = deadline;
+    this.#frozen = frozen;
     this.#needsPrimary = consistency === "primary";
   }
 
@@ -151,29 +160,37 @@ class Read implements Queryable {
     const stopWatching = this.#watchStall(connection);
     try {
       const { rows } = await connection.run(sql, params, this.#deadline.atMost(this.#options.statementMs));
-      this.#options.onRead?.(connection.member);
+      this.#options.metrics.answered(connection.member);
       return rows;
     } finally {
       stopWatching();
     }
   }
 
-  /** A frozen member keeps its connections open and says nothing: it is left before the group notices. */
+  /**
+   * A frozen member keeps its connections open and says nothing: it is left before the group notices. But only once: where
+   * every member is that slow, moving on would never end.
+   */
   #watchStall(connection: Connection): () => void {
     const { monitor, clock } = this.#options;
-    if (this.#needsPrimary) return () => undefined;
-    return clock.after(STALL_MS, () => {
+    if (this.#needsPrimary || this.#failed.size > 0) return () => undefined;
+    let isOver = false;
+    const cancel = clock.after(STALL_MS, () => {
       void monitor.answers(connection.member, ALIVE_MS).then((isAlive) => {
-        if (isAlive) return;
-        monitor.suspect(connection.member, "does not answer");
+        if (isAlive || isOver) return;
+        this.#frozen.set(connection.member, clock.now() + PASS_OVER_MS);
         connection.destroy();
       });
     });
+    return () => {
+      isOver = true;
+      cancel();
+    };
   }
 
   /** Waits until the member has what the token asks for; tells whether it has. */
   async #hasToken(connection: Connection): Promise<boolean> {
-    const { monitor, token, clock, onTokenWait } = this.#options;
+    const { monitor, token, clock, metrics } = this.#options;
     const gtids = this.#consistency === "session" ? token() : "";
     if (gtids === "" || connection.member === monitor.topology.writer) return true;
     const begin = clock.monotonic();
@@ -181,7 +198,7 @@ class Read implements Queryable {
     for (;;) {
       const hasCome = await this.#waitFor(connection, gtids, this.#deadline.atMost(waitMs));
       const isLast = hasCome || monitor.topology.writer !== undefined || this.#deadline.isOver();
-      if (isLast) onTokenWait?.(clock.monotonic() - begin, hasCome);
+      if (isLast) metrics.tokenWait(clock.monotonic() - begin, hasCome);
       if (isLast) return hasCome;
       waitMs = TOKEN_LONG_WAIT_MS;
     }
@@ -201,7 +218,7 @@ class Read implements Queryable {
     for (;;) {
       const { members, readers, refusal } = monitor.topology;
       const preferred = preferMember === undefined ? undefined : members[(preferMember - 1) % members.length];
-      const fit = readers.filter((reader) => !this.#failed.has(reader));
+      const fit = readers.filter((reader) => !this.#failed.has(reader) && !this.#isFrozen(reader));
       const load = (member: string) => pool(member, this.#consistency === "strong").load;
       const chosen = chooseReader(fit.length > 0 ? fit : readers, preferred?.address, load, random);
       if (chosen !== undefined) return chosen;
@@ -211,10 +228,18 @@ class Read implements Queryable {
     }
   }
 
+  #isFrozen(member: string): boolean {
+    const until = this.#frozen.get(member);
+    if (until === undefined) return false;
+    if (until > this.#options.clock.now()) return true;
+    this.#frozen.delete(member);
+    return false;
+  }
+
   #letDown(member: string, error: SqlError): void {
     this.#member = undefined;
     this.#failed.add(member);
-    if (error.fatal) this.#options.monitor.suspect(member, error.code);
+    if (error.fatal && !this.#frozen.has(member)) this.#options.monitor.suspect(member, error.code);
   }
 
   /** Throws unless another member may do better. */

@@ -40,6 +40,8 @@ export interface Problem {
   readonly problem: string;
   /** It answers, but refuses the account: waiting does not help. */
   readonly refused?: boolean;
+  /** It did not answer in time, which may be a hiccup: once is no reason to give it up. */
+  readonly late?: boolean;
 }
 
 /** A member, for metrics and status pages. */

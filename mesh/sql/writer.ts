@@ -10,6 +10,7 @@ import type { Deadline } from "./deadline.ts";
 import { classifyError, SqlError, STATEMENT_TIMEOUT, ACQUIRE_TIMEOUT, type ErrorClass } from "./errors.ts";
 import { refused, type Hold } from "./hold.ts";
 import type { MemberPool } from "./member-pool.ts";
+import type { SqlMetrics } from "./metrics.ts";
 import type { Monitor } from "./monitor.ts";
 import type { Tx } from "./queryable.ts";
 import { RunFailed, runTransaction } from "./transaction.ts";
@@ -24,10 +25,9 @@ export interface WriterOptions {
   readonly statementMs: number;
   readonly clock: Clock;
   readonly random: Random;
-  /** A transaction was committed. */
+  readonly metrics: SqlMetrics;
+  /** A transaction that wrote was committed. */
   readonly onCommit: (gtids: string) => void;
-  /** A connection was lost during commit; `isRerun`: the transaction is run again to find out. */
-  readonly onUnknown?: (isRerun: boolean) => void;
 }
 
 /** Runs a transaction. */
@@ -52,8 +52,9 @@ export function createWriter(options: WriterOptions): Writer {
         if (!(error instanceof RunFailed)) throw error;
         const found = await classify(options, turn.writer, error);
         if (found === "rolled_back") conflicts++;
-        if (found === "unknown") options.onUnknown?.(canRerun);
+        if (found === "unknown") options.metrics.unknown(canRerun);
         giveUp(options, found, error.error, { writer: turn.writer, canRerun, conflicts, deadline });
+        options.metrics.retried(found);
         failure = error.error;
       } finally {
         turn.leave();
@@ -65,7 +66,7 @@ export function createWriter(options: WriterOptions): Writer {
 }
 
 async function runOn<T>(
-  { pool, acquireMs, statementMs, onCommit }: WriterOptions,
+  { pool, acquireMs, statementMs, metrics, onCommit }: WriterOptions,
   member: string,
   work: (tx: Tx) => Promise<T>,
   deadline: Deadline,
@@ -77,6 +78,7 @@ async function runOn<T>(
   try {
     const limits = { statementMs: () => deadline.atMost(statementMs), commitMs: statementMs };
     const { value, gtids } = await runTransaction(connection, work, limits);
+    metrics.committed(member);
     if (gtids !== "") onCommit(gtids);
     return value;
   } finally {
