@@ -3,7 +3,7 @@
  * one group. It never makes two writers: a group begins only when every member answers, none is in a group, and one has
  * seen all that any of them has seen.
  */
-import { isSubset, parseGtidSet, union } from "./gtid.ts";
+import { isSubset, parseGtidSet, unionOf } from "../../mesh/sql/gtid.ts";
 import type { MemberReport } from "./member.ts";
 
 /** What is known about a member at one moment. */
@@ -139,7 +139,7 @@ function beginGroup(situations: readonly Situation[], nowMs: number): Decision {
 /** The first member whose executed and received transactions hold those of all others. */
 export function mostComplete(situations: readonly Situation[]): string | undefined {
   const seen = situations.map(({ report }) =>
-    union(parseGtidSet(report?.executed ?? ""), parseGtidSet(report?.received ?? "")),
+    unionOf(parseGtidSet(report?.executed ?? ""), parseGtidSet(report?.received ?? "")),
   );
   return situations.find((_, i) => seen.every((other) => isSubset(other, seen[i] ?? new Map())))?.name;
 }

@@ -2,46 +2,27 @@
  * A MySQL group on this machine: members as child processes, started again when they die, and a leader that brings them
  * into one group and keeps them there. Stopping loses nothing and takes seconds.
  */
-import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { createConnection } from "mysql2/promise";
-import { createChild, type ChildEvents } from "../local/child.ts";
 import type { ProcessState } from "../local/state.ts";
 import type { Unit } from "../local/unit.ts";
 import { tryLock, unlock } from "../tools/lock.ts";
-import type { MysqlTool } from "../tools/mysql.ts";
-import { run } from "../tools/run.ts";
-import {
-  AGENT_ACCOUNT,
-  ensurePasswords,
-  passwordSql,
-  REPLICATION_ACCOUNT,
-  type Passwords,
-} from "./accounts.ts";
-import { memberCnf } from "./cnf.ts";
-import { membersOf, prepareGroupFolder, type MemberFiles } from "./folder.ts";
+import { AGENT_ACCOUNT, ensurePasswords, REPLICATION_ACCOUNT, type Passwords } from "./accounts.ts";
+import { membersOf, prepareGroupFolder } from "./folder.ts";
 import { leadGroup, primaryOf, type Lead } from "./lead.ts";
 import { createMember, type Member } from "./member.ts";
+import { createServer, giveAccountsTheirPasswords, prepareMember, type ServerOptions } from "./server.ts";
 import { statusOf, type GroupStatus } from "./status.ts";
-import { copyTemplate, ensureTemplate, FRESH_MARKER } from "./template.ts";
+import { ensureTemplate } from "./template.ts";
 
 /** A group to run. */
-export interface GroupOptions {
-  readonly tool: MysqlTool;
+export interface GroupOptions extends ServerOptions {
   /** Data, passwords and sockets. Only its owner can look into it. */
   readonly folder: string;
-  /** One member for each port; the first one is number 1. */
-  readonly ports: readonly number[];
-  /** Path of the log of a member, such as `mysql-1`. */
-  readonly logFile: (name: string) => string;
-  readonly events: ChildEvents;
   /** What happens to the group as a whole, one sentence each. */
   readonly report?: ((line: string) => void) | undefined;
   /** Where the template is kept. Default: the per-user cache. */
   readonly cacheFolder?: string | undefined;
-  /** Gives up durability for speed. For tests only. Default false. */
-  readonly volatile?: boolean | undefined;
 }
 
 /** A running group. As a unit of the launcher it is ready when all members are ONLINE. */
@@ -52,11 +33,9 @@ export interface Group extends Unit {
   switchover(port: number): Promise<void>;
 }
 
-// Both together bound how long Ctrl-C takes. A member that is killed after them loses nothing.
+// Together with the time for shutting down it bounds how long Ctrl-C takes.
 const LEAVE_LIMIT_MS = 5000;
-const SHUTDOWN_LIMIT_MS = 5000;
 const GONE_LIMIT_MS = 1500;
-const LEFTOVER_LIMIT_MS = 8000;
 
 /** A group that is not yet started. */
 export function createGroup(options: GroupOptions): Group {
@@ -112,6 +91,8 @@ export function createGroup(options: GroupOptions): Group {
     },
     async stop() {
       await lead?.stop();
+      // Nobody will miss the data of a volatile group: its members are killed.
+      if (options.volatile === true) members = [];
       const primary = files.findIndex(({ name }) => name === primaryOf(lead?.situations() ?? []));
       const others = files.map((_, i) => i).filter((i) => i !== primary);
       const stopped: Promise<void>[] = [];
@@ -145,85 +126,6 @@ async function untilGone(name: string | undefined, primary: Member | undefined):
     const report = await primary?.observe(true).catch(() => undefined);
     if (report?.view.some((row) => row.name === name) !== true) return;
     await wait(20);
-  }
-}
-
-function createServer(file: MemberFiles, options: GroupOptions): Unit {
-  const name = `mysql-${file.number}`;
-  return createChild(
-    {
-      name,
-      after: [],
-      command: options.tool.executable,
-      args: [`--defaults-file=${file.cnf}`],
-      env: process.env,
-      logFile: options.logFile(name),
-      addresses: { mysql: file.name },
-      stopTimeoutMs: SHUTDOWN_LIMIT_MS,
-      probe: () =>
-        asRoot(file, ["DO 1"]).then(
-          () => true,
-          () => false,
-        ),
-    },
-    options.events,
-  );
-}
-
-// A launcher that was killed may leave its members running, and a second server on the same data waits in vain for it.
-async function endLeftover(file: MemberFiles): Promise<void> {
-  const pid = Number(await readFile(`${file.dataFolder}.pid`, "utf8").catch(() => ""));
-  const until = performance.now() + LEFTOVER_LIMIT_MS;
-  if (!(pid > 0)) return;
-  while (await isMember(pid, file)) {
-    process.kill(pid, performance.now() < until ? "SIGTERM" : "SIGKILL");
-    await wait(100);
-  }
-}
-
-async function isMember(pid: number, file: MemberFiles): Promise<boolean> {
-  const commandLine = await run("ps", ["-o", "args=", "-p", `${pid}`]).catch(() => "");
-  return commandLine.includes(file.cnf);
-}
-
-async function prepareMember(
-  file: MemberFiles,
-  groupName: string,
-  template: string,
-  options: GroupOptions,
-): Promise<void> {
-  await endLeftover(file);
-  await copyTemplate(template, file.dataFolder);
-  const { ports: groupPorts, volatile, tool } = options;
-  await writeFile(file.cnf, memberCnf({ ...file, groupName, groupPorts, volatile, root: tool.root }));
-}
-
-// On a new member only, before it has ever been in a group; so it must not leave a trace in the binary log.
-async function giveAccountsTheirPasswords(file: MemberFiles, passwords: Passwords): Promise<void> {
-  const marker = join(file.dataFolder, FRESH_MARKER);
-  const isFresh = await access(marker).then(
-    () => true,
-    () => false,
-  );
-  if (!isFresh) return;
-  await asRoot(file, [
-    "SET SESSION sql_log_bin = 0",
-    "SET GLOBAL super_read_only = OFF",
-    ...passwordSql(passwords),
-    // When a primary must be replaced, the member that lags least is chosen.
-    "INSTALL COMPONENT 'file://component_group_replication_elect_prefers_most_updated'",
-    "SET GLOBAL super_read_only = ON",
-  ]);
-  await rm(marker);
-}
-
-// The root account has no password and works over the socket only, whose folder is the owner's.
-async function asRoot(file: MemberFiles, statements: readonly string[]): Promise<void> {
-  const connection = await createConnection({ socketPath: file.socket, user: "root", connectTimeout: 1000 });
-  try {
-    for (const statement of statements) await connection.query(statement);
-  } finally {
-    connection.destroy();
   }
 }
 
