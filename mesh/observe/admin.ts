@@ -9,6 +9,8 @@ export interface AdminOptions {
   readonly metrics: Metrics;
   /** Why the process is not ready, in one sentence; undefined when it is. */
   readonly notReady: () => string | undefined;
+  /** More paths, such as `/routes`, and what each shows, as JSON. */
+  readonly pages?: Readonly<Record<string, () => unknown>>;
 }
 
 /** A listening admin port. */
@@ -45,7 +47,7 @@ export async function listenAdmin(address: string, options: AdminOptions): Promi
 async function answer(
   { method, url = "/" }: IncomingMessage,
   response: ServerResponse,
-  { metrics, notReady }: AdminOptions,
+  { metrics, notReady, pages = {} }: AdminOptions,
 ): Promise<void> {
   if (method !== "GET" && method !== "HEAD") {
     response.setHeader("allow", "GET, HEAD");
@@ -60,7 +62,9 @@ async function answer(
   if (path === "/metrics") {
     return send(response, 200, await metrics.registry.metrics(), metrics.registry.contentType);
   }
-  return send(response, 404, "known here: /healthz /readyz /metrics");
+  const page = path === undefined || !Object.hasOwn(pages, path) ? undefined : pages[path];
+  if (page !== undefined) return send(response, 200, JSON.stringify(page(), null, 2), "application/json");
+  return send(response, 404, ["known here: /healthz /readyz /metrics", ...Object.keys(pages)].join(" "));
 }
 
 function send(
