@@ -1,7 +1,11 @@
 /** Instances with the same digest have the same API, so that a gateway asks one of them for all. */
 import { createHash } from "node:crypto";
 import { clearField, clone, create, toBinary, type DescFile, type DescService } from "@bufbuild/protobuf";
-import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import {
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+  type FileDescriptorProto,
+} from "@bufbuild/protobuf/wkt";
 
 /**
  * SHA-256, in hex, of the `google.protobuf.FileDescriptorSet` with the files that declare the services and everything
@@ -15,12 +19,18 @@ export function descriptorDigest(services: readonly DescService[]): string {
     file.dependencies.forEach(collect);
   };
   services.forEach(({ file }) => collect(file));
-  const inOrder = [...files.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const file = inOrder.map(({ proto }) => {
-    const copy = clone(FileDescriptorProtoSchema, proto);
-    clearField(copy, FileDescriptorProtoSchema.field.sourceCodeInfo);
-    return copy;
-  });
+  return filesDigest([...files.values()].map(({ proto }) => proto));
+}
+
+/** The same digest, of the files as reflection sends them, in any order. */
+export function filesDigest(files: readonly FileDescriptorProto[]): string {
+  const file = files
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map((proto) => {
+      const copy = clone(FileDescriptorProtoSchema, proto);
+      clearField(copy, FileDescriptorProtoSchema.field.sourceCodeInfo);
+      return copy;
+    });
   const bytes = toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file }));
   return createHash("sha256").update(bytes).digest("hex");
 }
