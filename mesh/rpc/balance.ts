@@ -90,13 +90,12 @@ function followService(name: string, { resolver, pool }: BalanceOptions, signal:
   function choices(): readonly Choice[] {
     const instances = set.current();
     if (instances === seen) return current;
-    const before = current;
-    current = instances.map(({ address, weight }) => ({
-      endpoint: pool.acquire(address),
-      weight: Math.max(1, weight),
+    current = instances.map((instance) => ({
+      endpoint: pool.acquire(instance),
+      weight: Math.max(1, instance.weight),
     }));
+    for (const gone of seen) pool.release(gone); // After the new ones, so that those in both stay connected.
     seen = instances;
-    for (const { endpoint } of before) pool.release(endpoint.connection.address);
     return current;
   }
 

@@ -90,6 +90,8 @@ describe("choose", () => {
 });
 
 describe("createEndpointPool", () => {
+  const a = { instanceId: "1", address: "a:1" };
+
   test("connects once for all holders and closes after the last", () => {
     const dialled: ReturnType<typeof fakeConnection>[] = [];
     const pool = createEndpointPool((address) => {
@@ -97,14 +99,19 @@ describe("createEndpointPool", () => {
       dialled.push(connection);
       return connection;
     }, random);
-    expect(pool.acquire("a")).toBe(pool.acquire("a"));
+    expect(pool.acquire(a)).toBe(pool.acquire(a));
     expect(dialled).toHaveLength(1);
-    pool.release("a");
+    pool.release(a);
     expect(dialled[0]?.closed).toBe(false);
-    pool.release("a");
+    pool.release(a);
     expect(dialled[0]?.closed).toBe(true);
-    pool.acquire("a");
+    pool.acquire(a);
     expect(dialled).toHaveLength(2);
+  });
+
+  test("dials a process that was started again at the same address anew", () => {
+    const pool = createEndpointPool((address) => fakeConnection(address), random);
+    expect(pool.acquire(a)).not.toBe(pool.acquire({ ...a, instanceId: "another" }));
   });
 
   test("tells when a connection changes", async () => {
@@ -113,7 +120,7 @@ describe("createEndpointPool", () => {
       change = onStateChange;
       return fakeConnection(address);
     }, random);
-    pool.acquire("a");
+    pool.acquire(a);
     const changed = pool.changed();
     change();
     await changed;

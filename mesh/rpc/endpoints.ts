@@ -1,4 +1,5 @@
 /** The endpoints that a process is connected to, shared by all services that an instance offers. */
+import type { Instance } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Connection } from "./connection.ts";
 import { createEjector, type Ejector } from "./eject.ts";
@@ -14,12 +15,15 @@ export interface Endpoint {
 /** Connects to an address; `onStateChange` is called after every change of its state. */
 export type Dial = (address: string, onStateChange: () => void) => Connection;
 
-/** Endpoints by address, connected while anybody holds them. */
+/** What tells endpoints apart. A process that is started again at the same address is another one: dialled at once. */
+export type EndpointId = Pick<Instance, "instanceId" | "address">;
+
+/** Endpoints, connected while anybody holds them. */
 export interface EndpointPool {
   /** The endpoint; connects if it is new. Give it back with `release`. */
-  acquire(address: string): Endpoint;
+  acquire(id: EndpointId): Endpoint;
   /** Closes the connection once nobody holds the endpoint any more. Calls that run finish. */
-  release(address: string): void;
+  release(id: EndpointId): void;
   /** Resolves when the state of any connection changes. */
   changed(): Promise<void>;
   /** Closes everything. */
@@ -35,20 +39,20 @@ export function createEndpointPool(dial: Dial, random: Random): EndpointPool {
     change = undefined;
   };
   return {
-    acquire(address) {
-      let entry = held.get(address);
+    acquire(id) {
+      let entry = held.get(keyOf(id));
       if (entry === undefined) {
-        const connection = dial(address, onStateChange);
+        const connection = dial(id.address, onStateChange);
         entry = { endpoint: { connection, ejector: createEjector({ random }), inFlight: 0 }, holders: 0 };
-        held.set(address, entry);
+        held.set(keyOf(id), entry);
       }
       entry.holders += 1;
       return entry.endpoint;
     },
-    release(address) {
-      const entry = held.get(address);
+    release(id) {
+      const entry = held.get(keyOf(id));
       if (entry === undefined || --entry.holders > 0) return;
-      held.delete(address);
+      held.delete(keyOf(id));
       entry.endpoint.connection.close();
     },
     changed: () => (change ??= Promise.withResolvers()).promise,
@@ -58,6 +62,10 @@ export function createEndpointPool(dial: Dial, random: Random): EndpointPool {
       onStateChange();
     },
   };
+}
+
+function keyOf({ instanceId, address }: EndpointId): string {
+  return `${instanceId}@${address}`;
 }
 
 /** What a choice is made of. */

@@ -142,6 +142,7 @@ const unsent = { reason: Reason.CONNECT_FAILED, as: Code.Unavailable, unsent: tr
 const madeUp: readonly MadeUp[] = [
   { code: GrpcCode.UNAVAILABLE, text: "No connection established", ...unsent },
   { code: GrpcCode.UNAVAILABLE, text: "Stream refused by server", ...unsent },
+  { code: GrpcCode.UNAVAILABLE, text: "Channel closed before call started", ...unsent },
   { code: GrpcCode.INTERNAL, text: "Failed to start HTTP/2 stream", ...unsent },
   { code: GrpcCode.UNAVAILABLE, text: "Connection dropped", ...lost },
   { code: GrpcCode.UNAVAILABLE, text: "ECONNRESET", ...lost },
