@@ -23,6 +23,8 @@ describe("precedence", () => {
     "GET /v1/{a}/b",
     "GET /v1/me/{b}",
     "GET /v1/me/*/c",
+    "GET /v1/me/x/y",
+    "GET /v1/me/x/y/**",
     "GET /**",
   ];
 
@@ -34,6 +36,8 @@ describe("precedence", () => {
     ["/v1/you/b", "GET /v1/{a}/b"],
     ["/v1/me/x/c", "GET /v1/me/*/c"],
     ["/v1/me/x/d", "GET /v1/**"],
+    ["/v1/me/x/y", "GET /v1/me/x/y"],
+    ["/v1/me/x/y/z", "GET /v1/me/x/y/**"],
     ["/v1", "GET /v1/**"],
     ["/v2/anything", "GET /**"],
     ["/", "GET /**"],

@@ -109,7 +109,8 @@ describe("rules", () => {
 
 describe("conflicts", () => {
   const first = apiOf("a.v1.First", { Get: get("/v1/{id}"), Other: get("/v1/other/x") });
-  const second = apiOf("b.v1.Second", { Get: get("/v1/{name}"), Mine: get("/v2/mine") });
+  const rules = { Get: get("/v1/{name}"), Mine: get("/v2/mine") };
+  const second = apiOf("b.v1.Second", rules, { digest: "a", version: "9.0.0" });
 
   test("are refused with a reason that names both, the same whatever the order", () => {
     for (const services of [
@@ -119,7 +120,7 @@ describe("conflicts", () => {
       const { table, problems } = buildRouteTable(services);
       expect(problems).toEqual([
         {
-          digest: "b.v1.Second",
+          digest: "a",
           service: "b.v1.Second",
           method: "Get",
           message: "GET /v1/{name} matches the same requests as GET /v1/{id} of a.v1.First.Get, which stays",
