@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { historyFromJSON } from "@temporalio/common/lib/proto-utils.js";
-import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
+import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from "@temporalio/worker";
 import { beforeAll, describe, expect, test } from "vitest";
 import { buildBundle } from "./bundle.ts";
 import { scenarios } from "./histories/scenarios.ts";
@@ -9,7 +9,10 @@ const folder = new URL("histories/", import.meta.url);
 let workflowBundle: { readonly code: string };
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger("ERROR") });
+  Runtime.install({
+    logger: new DefaultLogger("ERROR"),
+    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: "ERROR" }) } },
+  });
   workflowBundle = await buildBundle();
 }, 60_000);
 
