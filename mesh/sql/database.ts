@@ -5,6 +5,7 @@
  */
 import type { Registry } from "prom-client";
 import { systemClock, type Clock, type Random } from "../clock.ts";
+import { splitAddress } from "./connection.ts";
 import { currentTokens } from "./consistency.ts";
 import { deadlineIn } from "./deadline.ts";
 import { formatGtidSet, parseGtidSet } from "./gtid.ts";
@@ -103,7 +104,7 @@ export function createDatabase(options: DatabaseOptions): Database {
   const { seeds, database: name, user, password, poolSize = 10, holdMs = 15_000, holdMax = 2000 } = options;
   const { acquireMs = 1500, statementMs = 3000, clock = systemClock, random = Math.random } = options;
   const monitor = createMonitor({ seeds, user, password, clock });
-  const hold = createHold({ monitor, max: holdMax, drain: poolSize, clock });
+  const hold = createHold({ monitor, max: holdMax, clock });
   const account = { user, password, database: name };
   const pools = createPools({
     monitor,
@@ -157,6 +158,7 @@ export function createDatabase(options: DatabaseOptions): Database {
 
 function checkOptions({ seeds, database, user, preferMember, poolSize = 1 }: DatabaseOptions): void {
   if (seeds.length === 0) throw new TypeError("createDatabase: seeds must name at least one member");
+  for (const seed of seeds) splitAddress(seed);
   if (database === "") throw new TypeError("createDatabase: database must name a schema");
   if (user === "") throw new TypeError("createDatabase: user must name an account");
   if (poolSize < 1) throw new TypeError("createDatabase: poolSize must be at least 1");

@@ -1,6 +1,7 @@
 /**
  * Keeps writes waiting, first come first served, while the group has no primary, instead of failing them: a new primary
- * is there within seconds. The wait has an end, the queue has an end, and a new primary is not flooded by what waited.
+ * is there within seconds. The wait has an end, and so has the queue. A new primary is not flooded by those who waited:
+ * they go on to wait for its few connections, in the same order.
  */
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
@@ -14,8 +15,6 @@ export interface HoldOptions {
   readonly monitor: Monitor;
   /** Most that may wait. */
   readonly max: number;
-  /** At most so many of those who waited run at a time. */
-  readonly drain: number;
   readonly clock: Clock;
 }
 
@@ -23,8 +22,8 @@ export interface HoldOptions {
 export interface Turn {
   /** The primary, `host:port`. */
   readonly writer: string;
-  /** To be called when done with it. */
-  leave(): void;
+  /** Whether there was none at first: others have waited too, and all want a connection now. */
+  readonly hasWaited: boolean;
 }
 
 /** The queue. */
@@ -53,14 +52,10 @@ interface Waiter {
   readonly refuse: (error: ConnectError) => void;
 }
 
-const noop = () => undefined;
-
 class HoldQueue implements Hold {
   readonly #options: HoldOptions;
   readonly #waiters = new Set<Waiter>();
   readonly #unwatch: () => void;
-  /** Turns given to those who had waited. */
-  #draining = 0;
 
   constructor(options: HoldOptions) {
     this.#options = options;
@@ -79,7 +74,7 @@ class HoldQueue implements Hold {
   enter(until: number): Promise<Turn> {
     const { monitor, max, clock } = this.#options;
     const { writer, refusal } = monitor.topology;
-    if (writer !== undefined && this.#waiters.size === 0) return Promise.resolve({ writer, leave: noop });
+    if (writer !== undefined) return Promise.resolve({ writer, hasWaited: false });
     if (refusal !== undefined) return Promise.reject(refused(refusal));
     if (this.#waiters.size >= max) return Promise.reject(queueFull(max));
     return new Promise((resolve, reject) => {
@@ -114,23 +109,9 @@ class HoldQueue implements Hold {
   }
 
   #changed({ writer, refusal }: Topology): void {
-    if (writer !== undefined) this.#admit(writer);
-    else if (refusal !== undefined) for (const waiter of this.#waiters) waiter.refuse(refused(refusal));
-  }
-
-  #admit(writer: string): void {
     for (const waiter of this.#waiters) {
-      if (this.#draining >= this.#options.drain) return;
-      this.#draining++;
-      let left = false;
-      const leave = () => {
-        if (left) return;
-        left = true;
-        this.#draining--;
-        const now = this.#options.monitor.topology.writer;
-        if (now !== undefined) this.#admit(now);
-      };
-      waiter.admit({ writer, leave });
+      if (writer !== undefined) waiter.admit({ writer, hasWaited: true });
+      else if (refusal !== undefined) waiter.refuse(refused(refusal));
     }
   }
 }

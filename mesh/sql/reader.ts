@@ -120,18 +120,14 @@ class Read implements Queryable {
   }
 
   async #onPrimary(sql: string, params: Params): Promise<readonly unknown[]> {
-    const turn = await this.#options.hold.enter(this.#deadline.until);
-    try {
-      return await this.#run(turn.writer, (connection) => this.#statement(connection, sql, params));
-    } finally {
-      turn.leave();
-    }
+    const { writer, hasWaited } = await this.#options.hold.enter(this.#deadline.until);
+    return this.#run(writer, hasWaited, (connection) => this.#statement(connection, sql, params));
   }
 
   /** Undefined: no reader has what the token asks for; ask the primary. */
   async #onReader(sql: string, params: Params): Promise<readonly unknown[] | undefined> {
     const member = this.#member ?? (await this.#choose());
-    return this.#run(member, async (connection) => {
+    return this.#run(member, false, async (connection) => {
       if (this.#member === undefined && !(await this.#hasToken(connection))) {
         this.#needsPrimary = true;
         return undefined;
@@ -141,10 +137,11 @@ class Read implements Queryable {
     });
   }
 
-  async #run<T>(member: string, use: (connection: Connection) => Promise<T>): Promise<T> {
+  async #run<T>(member: string, isPatient: boolean, use: (connection: Connection) => Promise<T>): Promise<T> {
     const pool = this.#options.pool(member, this.#consistency === "strong");
+    const patienceMs = isPatient ? Infinity : this.#options.acquireMs;
     try {
-      const connection = await pool.acquire(this.#deadline.atMost(this.#options.acquireMs));
+      const connection = await pool.acquire(this.#deadline.atMost(patienceMs));
       try {
         return await use(connection);
       } finally {

@@ -8,7 +8,7 @@ import { sleep, type Clock, type Random } from "../clock.ts";
 import { rpcError } from "../errors.ts";
 import type { Deadline } from "./deadline.ts";
 import { classifyError, SqlError, STATEMENT_TIMEOUT, ACQUIRE_TIMEOUT, type ErrorClass } from "./errors.ts";
-import { refused, type Hold } from "./hold.ts";
+import { refused, type Hold, type Turn } from "./hold.ts";
 import type { MemberPool } from "./member-pool.ts";
 import type { SqlMetrics } from "./metrics.ts";
 import type { Monitor } from "./monitor.ts";
@@ -47,7 +47,7 @@ export function createWriter(options: WriterOptions): Writer {
       const turn = await options.hold.enter(deadline.until);
       let failure: SqlError;
       try {
-        return await runOn(options, turn.writer, work, deadline);
+        return await runOn(options, turn, work, deadline);
       } catch (error) {
         if (!(error instanceof RunFailed)) throw error;
         const found = await classify(options, turn.writer, error);
@@ -56,8 +56,6 @@ export function createWriter(options: WriterOptions): Writer {
         giveUp(options, found, error.error, { writer: turn.writer, canRerun, conflicts, deadline });
         options.metrics.retried(found);
         failure = error.error;
-      } finally {
-        turn.leave();
       }
       if (isMembersFault(failure)) options.monitor.suspect(turn.writer, failure.code);
       await sleep(backoffMs(attempt, options.random), undefined, options.clock);
@@ -67,18 +65,19 @@ export function createWriter(options: WriterOptions): Writer {
 
 async function runOn<T>(
   { pool, acquireMs, statementMs, metrics, onCommit }: WriterOptions,
-  member: string,
+  { writer, hasWaited }: Turn,
   work: (tx: Tx) => Promise<T>,
   deadline: Deadline,
 ): Promise<T> {
-  const connections = pool(member);
-  const connection = await connections.acquire(deadline.atMost(acquireMs)).catch((error: SqlError) => {
+  const connections = pool(writer);
+  const patienceMs = deadline.atMost(hasWaited ? Infinity : acquireMs);
+  const connection = await connections.acquire(patienceMs).catch((error: SqlError) => {
     throw new RunFailed(error, "unsent");
   });
   try {
     const limits = { statementMs: () => deadline.atMost(statementMs), commitMs: statementMs };
     const { value, gtids } = await runTransaction(connection, work, limits);
-    metrics.committed(member);
+    metrics.committed(writer);
     if (gtids !== "") onCommit(gtids);
     return value;
   } finally {
