@@ -67,6 +67,7 @@ describe("reflection", () => {
     ["a nested enum", "grpc.health.v1.HealthCheckResponse.ServingStatus", "grpc/health/v1/health.proto"],
     ["an enum value", "grpc.health.v1.HealthCheckResponse.SERVING", "grpc/health/v1/health.proto"],
     ["an extension", "buf.validate.field", VALIDATE],
+    ["an error detail", "google.rpc.ErrorInfo", "google/rpc/error_details.proto"],
   ])("finds the file of %s", async (_, symbol, file) => {
     const [answer] = await ask({ case: "fileContainingSymbol", value: symbol });
     expect(fileNames(answer)[0]).toBe(file);

@@ -10,6 +10,7 @@ import {
   type ServerReflectionRequest,
   type ServerReflectionResponseSchema,
 } from "../../gen/ts/grpc/reflection/v1/reflection_pb.ts";
+import { file_google_rpc_error_details } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { messageOf } from "../errors.ts";
 import { indexFiles, type FileIndex } from "./file-index.ts";
 
@@ -45,7 +46,7 @@ export function createReflection(source: ReflectionSource): ServiceImpl<typeof S
   };
 }
 
-/** Reflects the services of generated code. */
+/** Reflects the services of generated code, and the details of errors, which no service imports but any may send. */
 export function descriptorSource(services: readonly DescService[]): ReflectionSource {
   const names = services.map(({ typeName }) => typeName);
   const files = new Map<string, FileDescriptorProto>();
@@ -55,6 +56,7 @@ export function descriptorSource(services: readonly DescService[]): ReflectionSo
     file.dependencies.forEach(add);
   };
   for (const { file } of services) add(file);
+  add(file_google_rpc_error_details);
   const list = [...files.values()];
   return { services: () => names, files: () => list };
 }
