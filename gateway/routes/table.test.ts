@@ -33,6 +33,12 @@ describe("buildRouteTable", () => {
     expect(again.methods.get(path)!.info).toBe(echoTable.methods.get(path)!.info);
   });
 
+  test("keeps what it compiled for a method from table to table", () => {
+    const again = buildRouteTable([echo, apiOf("a.B", { C: get("/c") })]).table;
+    const { route } = matchOf("GET", "/v1/wait");
+    expect(matchOf("GET", "/v1/wait", again).route.requestEncoder).toBe(route.requestEncoder);
+  });
+
   test("leaves out services of the files that are not offered", () => {
     const { table, problems } = buildRouteTable([{ ...echo, services: [] }]);
     expect(table.methods.size).toBe(0);

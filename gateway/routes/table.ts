@@ -88,18 +88,37 @@ function addMethod(
 }
 
 function entriesOf(method: MethodEntry, problems: RouteProblem[]): Entry<Route>[] {
-  const { bindings, problems: found } = bindingsOf(method.desc);
-  for (const message of found) problems.push(problemOf(method, message));
-  return bindings.map((binding) => ({
-    httpMethod: binding.httpMethod,
-    template: binding.template,
-    target: {
-      method,
+  const { parts, messages } = compile(method);
+  for (const message of messages) problems.push(problemOf(method, message));
+  return parts.map((part) => ({
+    httpMethod: part.binding.httpMethod,
+    template: part.binding.template,
+    target: { method, ...part },
+  }));
+}
+
+/** What of the routes of a method depends on its descriptor alone. */
+interface Compiled {
+  readonly parts: readonly Omit<Route, "method">[];
+  /** What is wrong with its rules. */
+  readonly messages: readonly string[];
+}
+
+// A table is built anew whenever an instance brings another API, so what did not change must cost next to nothing.
+const compiled = new WeakMap<DescMethod, Compiled>();
+
+function compile(method: MethodEntry): Compiled {
+  let result = compiled.get(method.desc);
+  if (result === undefined) {
+    const { bindings, problems } = bindingsOf(method.desc);
+    const parts = bindings.map((binding) => ({
       binding,
       requestEncoder: compileRequest(binding, method),
       replyEncoder: compileReply(binding, method),
-    },
-  }));
+    }));
+    compiled.set(method.desc, (result = { parts, messages: problems }));
+  }
+  return result;
 }
 
 function conflict(kept: Entry<Route>, refused: Entry<Route>): RouteProblem {
