@@ -16,6 +16,9 @@ import type { Screen } from "./screen.ts";
 import { heddleNodes, type Node, type Profile } from "./topology.ts";
 import type { Unit } from "./unit.ts";
 
+/** Keeps fifteen processes together below 3 GiB: V8 would otherwise let each one's young generation grow to 48 MiB. */
+const HEAP_LIMITS = ["--max-old-space-size=256", "--max-semi-space-size=4"];
+
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What the units are made of. */
@@ -133,7 +136,7 @@ function nodeUnit(node: Node, folders: Folders, events: ChildEvents): Unit {
       name: node.name,
       after: node.after,
       command: process.execPath,
-      args: ["--max-old-space-size=256", join(ROOT, node.script), "--config", configFile],
+      args: [...HEAP_LIMITS, join(ROOT, node.script), "--config", configFile],
       env: nodeEnvironment(folders),
       cwd: ROOT,
       logFile: freshLog(folders, node.name),
