@@ -36,7 +36,6 @@ export function memberCnf(member: MemberCnf): string {
     "bind_address=127.0.0.1", // the group talks over this same port
     "report_host=127.0.0.1", // what members and pools see as MEMBER_HOST; never the hostname
     `report_port=${port}`,
-    "event_scheduler=OFF", // shutting down takes 2 s longer while any session is left, and this is one
     "skip_name_resolve=ON", // no DNS in the failure path
     "relay_log=relay", // else named after the hostname, and breaks when that changes
     "session_track_gtids=OWN_GTID", // a GTID in every OK packet: consistency tokens are made of them

@@ -28,6 +28,6 @@ export async function leadElsewhere(config: Config, members: readonly Member[]):
   await new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve());
   });
-  await lead.stop();
+  await lead.stop(0);
   await admin.close();
 }

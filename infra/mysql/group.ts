@@ -36,6 +36,7 @@ export interface Group extends Unit {
 // Together with the time for shutting down it bounds how long Ctrl-C takes.
 const LEAVE_LIMIT_MS = 5000;
 const GONE_LIMIT_MS = 1500;
+const JOIN_LIMIT_MS = 2000;
 
 /** A group that is not yet started. */
 export function createGroup(options: GroupOptions): Group {
@@ -90,7 +91,8 @@ export function createGroup(options: GroupOptions): Group {
       await lead.whole(signal);
     },
     async stop() {
-      await lead?.stop();
+      // A member does not leave while it is still told to join.
+      await lead?.stop(options.volatile === true ? 0 : JOIN_LIMIT_MS);
       // Nobody will miss the data of a volatile group: its members are killed.
       if (options.volatile === true) members = [];
       const primary = files.findIndex(({ name }) => name === primaryOf(lead?.situations() ?? []));

@@ -25,13 +25,12 @@ export interface Lead {
   situations(): readonly Situation[];
   /** The last decision. */
   decision(): Decision;
-  /** Stops leading, once the commands under way have ended, or after 2 s; the group goes on as it is. */
-  stop(): Promise<void>;
+  /** Stops leading; the group goes on as it is. Commands under way may end first, for so long at most. */
+  stop(graceMs: number): Promise<void>;
 }
 
 const WHOLE_POLL_MS = 500;
 const POLL_MS = 100;
-const COMMAND_LIMIT_MS = 2000;
 
 interface Tracked {
   readonly member: Member;
@@ -135,11 +134,11 @@ export function leadGroup(members: readonly Member[], events: LeadEvents): Lead 
         signal.addEventListener("abort", abort, { once: true });
       });
     },
-    async stop() {
+    async stop(graceMs) {
       stopping.abort();
       await looping;
-      // A member does not leave while it is still told to join.
-      await Promise.race([Promise.all(tracked.flatMap(({ busy }) => busy ?? [])), wait(COMMAND_LIMIT_MS)]);
+      const commands = tracked.flatMap(({ busy }) => busy ?? []);
+      if (commands.length > 0) await Promise.race([Promise.all(commands), wait(graceMs)]);
       for (const { member } of tracked) member.close();
     },
   };
