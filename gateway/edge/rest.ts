@@ -11,6 +11,7 @@ import { answer, answerError, firstHeaders } from "./answer.ts";
 import { readBody } from "./body.ts";
 import { sendCall, type EdgeContext } from "./calls.ts";
 import type { Exchange } from "./exchange.ts";
+import { watchIdle } from "./idle.ts";
 import { replyHeaders, replyTrailers } from "./metadata.ts";
 import { STREAM_TYPES, type StreamType } from "./stream-formats.ts";
 import { answerStream } from "./streams.ts";
@@ -43,9 +44,15 @@ async function callRoute(
   const format = negotiateReply(exchange, kind === "server_streaming", binding);
   const timeoutMs = askedTimeoutMs(exchange);
   const request = await requestMessage(exchange, match, timeoutMs, context);
-  const reply = await sendCall(context, { exchange, method, request, timeoutMs });
-  if (reply.messages === undefined) answerMessage(exchange, route, reply);
-  else await answerStream(exchange, route, reply, format, { context, registry: table.registry });
+  const call = { exchange, method, request, timeoutMs };
+  if (kind === "unary") return answerMessage(exchange, route, await sendCall(context, call));
+  const idle = watchIdle(exchange, context.limits.streamIdleMs);
+  try {
+    const reply = await sendCall(context, call);
+    await answerStream(exchange, route, reply, format, { idle, registry: table.registry });
+  } finally {
+    idle.stop();
+  }
 }
 
 /** The request message. A body must come within the time of the call. */

@@ -11,9 +11,8 @@ import { encodeReply, encodeStreamElement } from "../routes/response.ts";
 import type { Route } from "../routes/types.ts";
 import { drained } from "./backpressure.ts";
 import { edgeError, firstHeaders, writeData, writeHead } from "./answer.ts";
-import type { EdgeContext } from "./calls.ts";
 import type { Exchange } from "./exchange.ts";
-import { watchIdle } from "./idle.ts";
+import type { IdleWatch } from "./idle.ts";
 import type { EdgeResponse } from "./listener.ts";
 import { replyHeaders, replyTrailers } from "./metadata.ts";
 import { streamFormat, type StreamFormat, type StreamType } from "./stream-formats.ts";
@@ -26,7 +25,8 @@ const OPEN_AFTER_MS = 1000;
 
 /** What a stream needs besides its messages. */
 export interface StreamOptions {
-  readonly context: EdgeContext;
+  /** Hears of each message. */
+  readonly idle: IdleWatch;
   /** Types of error details. */
   readonly registry: Registry;
 }
@@ -41,12 +41,11 @@ export async function answerStream(
   route: Route,
   reply: Reply,
   type: StreamType,
-  { context, registry }: StreamOptions,
+  { idle, registry }: StreamOptions,
 ): Promise<void> {
   const writer = route.binding.rawReply
     ? rawWriter(exchange, route, reply)
     : formatWriter(exchange, route, reply, streamFormat(type, reply.metadata.get("last-event-id")), registry);
-  const idle = watchIdle(exchange, context.limits.streamIdleMs);
   const opening = setTimeout(() => writer.keepAlive(), OPEN_AFTER_MS);
   const keepAlive = setInterval(() => writer.keepAlive(), KEEP_ALIVE_MS);
   try {
@@ -64,7 +63,6 @@ export async function answerStream(
     exchange.end(error);
     if (!exchange.gone) writer.fail(error);
   } finally {
-    idle.stop();
     clearTimeout(opening);
     clearInterval(keepAlive);
   }

@@ -69,3 +69,10 @@ export async function startTestEdge(limits: Partial<EdgeLimits> = {}): Promise<T
     },
   };
 }
+
+/** Everything that a stream yields. */
+export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}

@@ -55,7 +55,7 @@ export function createEchoService(options: EchoOptions = {}): ServiceImpl<typeof
     async *count({ to, interval, endCode, endMessage, padding }, { signal }) {
       const text = "x".repeat(padding);
       for (let number = 1; number <= to; number++) {
-        await pause(interval, signal);
+        if (number > 1) await pause(interval, signal);
         yield { number, sample: { int32: number, text } };
       }
       if (endCode in Code) throw new ConnectError(endMessage, endCode);

@@ -441,7 +441,7 @@ export type CountRequest = Message<"heddle.testing.v1.CountRequest"> & {
   to: number;
 
   /**
-   * Pause before each.
+   * Pause between two messages.
    *
    * @generated from field: google.protobuf.Duration interval = 2;
    */
