@@ -20,11 +20,13 @@ import { createMemoryStore } from "./stores/memory.ts";
 
 const service = "test.v1.EchoService";
 
+let store = createMemoryStore();
 let registry: Registry;
 let client = newClient();
 
 function newClient() {
-  registry = createRegistry({ store: createMemoryStore() });
+  store = createMemoryStore();
+  registry = createRegistry({ store });
   const implementation = createRegistryService(registry);
   return createClient(
     RegistryService,
@@ -214,7 +216,8 @@ describe("a session", () => {
     await settle();
     await registry.close();
     expect(await refusal(session.over)).toEqual([Code.Unavailable, "DRAINING"]);
-    expect([...registry.instances().values()]).toEqual([instanceOf(1)]);
+    await settle();
+    expect((await store.snapshot()).instances).toEqual([instanceOf(1)]);
   });
 });
 

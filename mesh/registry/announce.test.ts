@@ -22,11 +22,13 @@ function scriptedRegistry() {
     answers: true,
     lost: false,
     down: false,
+    stuck: false,
     implementation: {
       async *session(requests: AsyncIterable<SessionRequest>): AsyncGenerator<Response> {
         if (registry.down) throw new ConnectError("down", Code.Unavailable);
         for await (const { event } of requests) {
           registry.heard.push(describe(event));
+          if (registry.stuck) await new Promise(() => undefined);
           if (event.case === "leave") return;
           if (registry.down) throw new ConnectError("down", Code.Unavailable);
           if (event.case === "register") registry.lost = false;
@@ -157,6 +159,14 @@ test("closes within a second when no gateway answers", async () => {
   a.down = true;
   start();
   await settle();
+  const closed = announcement.close();
+  await vi.advanceTimersByTimeAsync(FAREWELL_MS);
+  await closed;
+});
+
+test("closes within a second when a gateway is stuck", async () => {
+  await start().ready;
+  a.stuck = true;
   const closed = announcement.close();
   await vi.advanceTimersByTimeAsync(FAREWELL_MS);
   await closed;

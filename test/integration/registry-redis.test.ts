@@ -109,6 +109,7 @@ describe("two gateways on one Redis", () => {
       const changed = resolver.watch(echo).changed(AbortSignal.timeout(5000));
       const beginMs = performance.now();
       await client.register({ instance: instanceOf(n) });
+      expect((await client.resolve({ service: echo })).instances).toHaveLength(n);
       await changed;
       delaysMs.push(performance.now() - beginMs);
     }
