@@ -10,12 +10,19 @@ export interface Screen {
   line(text: string): void;
 }
 
-/** A screen on a stream. `columns` limits the live line. */
-export function createScreen(out: NodeJS.WriteStream): Screen {
-  return out.isTTY ? liveScreen(out) : plainScreen(out);
+/** The part of a terminal or file that a screen needs. */
+export interface ScreenStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
 }
 
-function plainScreen(out: NodeJS.WritableStream): Screen {
+/** A screen on a stream. On a terminal `columns` limits the live line. */
+export function createScreen(out: ScreenStream): Screen {
+  return out.isTTY === true ? liveScreen(out) : plainScreen(out);
+}
+
+function plainScreen(out: ScreenStream): Screen {
   const last = new Map<string, string>();
   const line = (text: string) => out.write(`${text}\n`);
   return {
@@ -31,7 +38,7 @@ function plainScreen(out: NodeJS.WritableStream): Screen {
   };
 }
 
-function liveScreen(out: NodeJS.WriteStream): Screen {
+function liveScreen(out: ScreenStream): Screen {
   const running = new Map<string, string>();
   const clear = () => out.write("\r\u001b[2K");
   function draw(): void {

@@ -1,8 +1,9 @@
 /** Once before the integration tests: the servers that they need, found or installed, so that no test waits for a download. */
+import { createScreen } from "../../infra/local/screen.ts";
 import { ensureAll } from "../../infra/tools/ensure.ts";
-import { createProgress } from "../../infra/tools/progress.ts";
 
 /** Called by vitest. */
 export async function setup(): Promise<void> {
-  await ensureAll({ report: createProgress(process.stderr) });
+  const screen = createScreen(process.stderr);
+  await ensureAll({ report: (tool, text) => screen.progress(tool, text) });
 }
