@@ -2,7 +2,7 @@
  * Leads a group to the state in which all its members are ONLINE, and back to it after any failure: observes, decides,
  * commands, for as long as it runs. There must be one leader of a group.
  */
-import { setTimeout as wait } from "node:timers/promises";
+import { sleep, systemClock, type Clock } from "../../mesh/clock.ts";
 import { messageOf } from "../../mesh/errors.ts";
 import { decide, type Action, type Decision, type Situation } from "./decide.ts";
 import type { Member, MemberReport, MemberState } from "./member.ts";
@@ -48,8 +48,8 @@ export function retryDelayMs(failures: number): number {
 }
 
 /** Begins to lead. */
-export function leadGroup(members: readonly Member[], events: LeadEvents): Lead {
-  const now = () => performance.now();
+export function leadGroup(members: readonly Member[], events: LeadEvents, clock: Clock = systemClock): Lead {
+  const now = () => clock.monotonic();
   const tracked: Tracked[] = members.map((member) => {
     return {
       member,
@@ -111,7 +111,7 @@ export function leadGroup(members: readonly Member[], events: LeadEvents): Lead 
       tellChanges(decide(situations(), now(), lastJoinMs));
       for (const action of decision.actions) command(action);
       const delayMs = decision.health === "whole" ? WHOLE_POLL_MS : POLL_MS;
-      await wait(delayMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await sleep(delayMs, stopping.signal, clock).catch(() => undefined);
     }
   }
 
@@ -138,7 +138,7 @@ export function leadGroup(members: readonly Member[], events: LeadEvents): Lead 
       stopping.abort();
       await looping;
       const commands = tracked.flatMap(({ busy }) => busy ?? []);
-      if (commands.length > 0) await Promise.race([Promise.all(commands), wait(graceMs)]);
+      if (commands.length > 0) await Promise.race([Promise.all(commands), sleep(graceMs, undefined, clock)]);
       for (const { member } of tracked) member.close();
     },
   };

@@ -51,5 +51,6 @@ function howItEnded(code: number | null, signal: string | null, timeoutMs: numbe
 
 function lastWords(text: string): string {
   const words = text.trim().replaceAll(/\s*\n\s*/g, " | ");
-  return words === "" ? "" : `: ${words.slice(-LAST_WORDS_CHARS)}`;
+  if (words === "") return "";
+  return words.length <= LAST_WORDS_CHARS ? `: ${words}` : `: …${words.slice(-LAST_WORDS_CHARS)}`;
 }
