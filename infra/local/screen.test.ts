@@ -3,7 +3,7 @@ import { createScreen, table } from "./screen.ts";
 
 function written(isTTY: boolean) {
   const writes: string[] = [];
-  return { writes, screen: createScreen({ isTTY, columns: 30, write: (text) => writes.push(text) }) };
+  return { writes, screen: createScreen({ isTTY, columns: 26, write: (text) => writes.push(text) }) };
 }
 
 describe("createScreen", () => {
@@ -27,7 +27,7 @@ describe("createScreen", () => {
     writes.length = 0;
     screen.done("redis", "ready");
     expect(writes.join("")).toBe(
-      "\r\x1b[2K\x1b[32m✓\x1b[0m redis ready\n\r\x1b[2Kmysql downloading, 0 of 48 M",
+      "\r\x1b[2K\x1b[32m✓\x1b[0m redis ready\n\r\x1b[2Kmysql downloading, 0 of 4",
     );
   });
 });
