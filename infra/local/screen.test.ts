@@ -26,9 +26,7 @@ describe("createScreen", () => {
     screen.progress("redis", "starting");
     writes.length = 0;
     screen.done("redis", "ready");
-    expect(writes.join("")).toBe(
-      "\r\x1b[2K\x1b[32m✓\x1b[0m redis ready\n\r\x1b[2Kmysql downloading, 0 of 4",
-    );
+    expect(writes.join("")).toBe("\r\x1b[2K\x1b[32m✓\x1b[0m redis ready\n\r\x1b[2Kmysql downloading, 0 of 4");
   });
 });
 
