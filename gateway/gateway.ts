@@ -106,7 +106,7 @@ export async function startGateway(config: Config): Promise<Gateway> {
   const upstreams = config.upstreams.map((upstream) => followUpstream(upstream, follow));
   void whenReady(registry.ready, upstreams, catalog, stopping.signal).then((ready) => {
     if (ready && notReady === "learning routes") notReady = undefined;
-    if (ready) log.info({ services: catalog.table().services }, "ready");
+    if (ready) log.info({ ...addresses, services: catalog.table().services }, "ready");
   });
 
   return {
