@@ -45,13 +45,13 @@ export function createRing(unsorted: readonly Member[], replicas: number): Ring 
   const members = [...unsorted].sort((a, b) => (a.id < b.id ? -1 : 1));
   checkMembers(members, replicas);
   const table = ownerTable(members, replicas);
-  const indexOf = new Map(members.map(({ id }, index) => [id, index]));
+  const names = table.map((row) => row.map((index) => (members[index] as Member).id));
   return {
     members,
     replicas,
     digest: digestOf(members, replicas, table),
-    owners: (slot) => (table[slot] ?? []).map((index) => (members[index] as Member).id),
-    place: (slot, id) => (table[slot] ?? []).indexOf(indexOf.get(id) ?? -1),
+    owners: (slot) => names[slot] ?? [],
+    place: (slot, id) => (names[slot] ?? []).indexOf(id),
   };
 }
 

@@ -1,0 +1,58 @@
+/** What the parts of a node share. */
+import type { VersionClock } from "../mesh/cache/version.ts";
+import type { Ring } from "../mesh/cache/ring.ts";
+import type { Clock, Random } from "../mesh/clock.ts";
+import type { Leases } from "./leases.ts";
+import type { Sender } from "./sender.ts";
+import type { SlotSet } from "./slot-set.ts";
+import type { Change, Store } from "./store/store.ts";
+import type { TagClocks } from "./tags.ts";
+
+/** How many copies a write waits for: one, two, or two if there is a second node. */
+export type AckLevel = "one" | "two" | "available";
+
+/** A namespace as a node knows it. */
+export interface Namespace {
+  readonly name: string;
+  readonly ack: AckLevel;
+  /** Index of its space in the store. */
+  readonly space: number;
+}
+
+/** Counters of a node since its start. */
+export interface NodeCounts {
+  hits: number;
+  misses: number;
+  stale: number;
+  writes: number;
+  /** Writes that found too few copies in time. */
+  unavailable: number;
+  conflicts: number;
+  leases: number;
+  /** Changes from other nodes whose clock runs too far ahead. */
+  fromFuture: number;
+  /** Slots whose fingerprint differed on two nodes although neither evicted anything. */
+  auditAlarms: number;
+}
+
+/** State that the parts of a node share. */
+export interface Core {
+  readonly self: string;
+  readonly store: Store;
+  readonly versions: VersionClock;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly tags: TagClocks;
+  readonly leases: Leases;
+  readonly warm: SlotSet;
+  readonly counts: NodeCounts;
+  readonly namespaces: ReadonlyMap<string, Namespace>;
+  ring(): Ring;
+  /** The stream to another node of the ring. */
+  sender(node: string): Sender | undefined;
+  senders(): Iterable<Sender>;
+  /** Address of a member, for clients. */
+  addressOf(node: string): string;
+  /** Applies a change here, voids the lease of its key and wakes who waits. True: it is the newest. */
+  applyHere(change: Change): "applied" | "older" | "no_room";
+}

@@ -1,0 +1,98 @@
+/** The receiving end of another node's stream: applies frames in order and says how far it has come. */
+import type { Core } from "./core.ts";
+import type { Frame, Hello, Reply } from "./frames.ts";
+import { namespaceOf } from "./records.ts";
+import { hasSlot } from "./slot-set.ts";
+
+/** What a receiver needs beside the core. */
+export interface ReceiverOptions {
+  readonly core: Core;
+  /** Who opened the stream. */
+  readonly from: Hello;
+  /** What this node says of itself. */
+  hello(): Hello;
+  send(reply: Reply): unknown;
+  /** The other node holds an older entry than this one: send it what is here. */
+  pushBack(node: string, key: Uint8Array): void;
+  /** This node became warm for slots, or the other one goes by another ring. */
+  onChange(): void;
+}
+
+/** Begins to receive. The caller has checked that `from` may speak. */
+export function createReceiver(options: ReceiverOptions): { frame(frame: Frame): void } {
+  const { core, from } = options;
+  const send = (reply: Reply) => options.send(reply);
+  let applied = 0;
+  let refused: number[] = [];
+  let isPending = false;
+
+  for (const clock of from.tagClocks) core.tags.apply(clock);
+  core.tags.raiseFloor(from.tagFloor);
+  core.versions.hear(from.version);
+  send({ kind: "hello", hello: options.hello() });
+
+  /** Acknowledges once for all frames of a turn. */
+  function acknowledgeSoon(): void {
+    if (isPending) return;
+    isPending = true;
+    core.clock.after(0, () => {
+      isPending = false;
+      send({ kind: "applied", upTo: applied, refused });
+      refused = [];
+    });
+  }
+
+  function append(frame: Extract<Frame, { kind: "append" }>): boolean {
+    const { change, condition } = frame;
+    const space = core.namespaces.get(namespaceOf(change.key) ?? "")?.space;
+    if (space === undefined) return false;
+    if (!core.versions.hear(change.version)) {
+      core.counts.fromFuture++;
+      return false;
+    }
+    if (condition !== undefined && presentVersion(core, change.key) > condition) {
+      options.pushBack(from.node, change.key);
+      return false;
+    }
+    const applied = core.applyHere({ ...change, space });
+    // The writer gave it too low a version, or another write won: it must not count this copy.
+    return applied === "applied" || (applied === "older" && !frame.isLive);
+  }
+
+  function becomeWarm(slots: Uint8Array): void {
+    let hasChanged = false;
+    const ring = core.ring();
+    for (let slot = 0; slot < slots.length * 8; slot++) {
+      const place = ring.place(slot, core.self);
+      if (place === -1 || place >= ring.replicas || !hasSlot(slots, slot)) continue;
+      hasChanged = core.warm.set(slot, true) || hasChanged;
+    }
+    if (hasChanged) options.onChange();
+  }
+
+  return {
+    frame(frame) {
+      applied++;
+      if (frame.kind === "append") {
+        if (!append(frame)) refused.push(applied);
+      } else if (frame.kind === "tag") {
+        const version = frame.raise
+          ? Math.max(frame.clock.version, core.versions.next())
+          : frame.clock.version;
+        core.versions.hear(version);
+        core.tags.apply({ ...frame.clock, version });
+        send({ kind: "raised", clock: { ...frame.clock, version } });
+      } else if (frame.kind === "swept") {
+        becomeWarm(frame.slots);
+      } else {
+        options.onChange();
+      }
+      acknowledgeSoon();
+    },
+  };
+}
+
+function presentVersion(core: Core, key: Uint8Array): number {
+  const id = core.store.find(key);
+  return id === -1 ? 0 : (core.store.columns.version[id] as number);
+}

@@ -1,0 +1,267 @@
+/**
+ * Answers SET, DELETE and TOUCH. The node that takes a write gives it its version, applies it, and sends it to the first
+ * other nodes in order of preference that can be reached, so that a stand-in takes the place of a dead replica at once.
+ * A write with a condition goes to the replica in the ring first, and only if both go by the same ring: on two sides of
+ * a split at most one such write can win.
+ */
+import { Ack, OperationKind, Status } from "../gen/ts/heddle/cache/v1/cache_service_pb.ts";
+import { hash53 } from "../mesh/cache/hash.ts";
+import { result, type Operation, type Result } from "../mesh/cache/session-codec.ts";
+import { slotOf } from "../mesh/cache/slots.ts";
+import type { AckLevel, Core, Namespace } from "./core.ts";
+import type { Frame } from "./frames.ts";
+import type { Lease } from "./leases.ts";
+import { notOwner, servable } from "./reads.ts";
+import { namespaceOf } from "./records.ts";
+import type { Sender, Waiter } from "./sender.ts";
+import type { Change } from "./store/store.ts";
+
+/** Answers writes. */
+export interface Writes {
+  write(op: Operation, answer: (result: Result) => void): void;
+}
+
+/** A deletion is remembered for at least this long. */
+export const TOMBSTONE_MS = 120_000;
+/** How long a write waits for its copies. */
+const ACK_TIMEOUT_MS = 1000;
+
+type Answer = (result: Result) => void;
+
+/** Makes the write path of a node. */
+export function createWrites(core: Core): Writes {
+  /** Writes that wait for a conditional write of the same key. */
+  const locked = new Map<string, (() => void)[]>();
+
+  function write(op: Operation, answer: Answer): void {
+    const text = Buffer.from(op.key.buffer, op.key.byteOffset, op.key.length).toString("latin1");
+    const waiting = locked.size > 0 ? locked.get(text) : undefined;
+    if (waiting !== undefined) {
+      const copy = { ...op, key: Buffer.from(op.key), value: Buffer.from(op.value) };
+      waiting.push(() => write(copy, answer));
+      return;
+    }
+    const slot = slotOf(op.key);
+    const place = core.ring().place(slot, core.self);
+    if (place === -1 || (place > 0 && !op.standIn)) return answer(notOwner(core, op, slot));
+    core.counts.writes++;
+    const namespace = core.namespaces.get(namespaceOf(op.key) ?? "") as Namespace;
+    if (op.kind === OperationKind.TOUCH) return touch(op, slot, namespace, answer);
+    const level = ackLevel(op, namespace);
+    if (op.leaseToken !== 0) return writeUnderLease(op, slot, namespace, level, text, answer);
+    if (op.ifVersion !== 0 || op.ifAbsent) return conditional(op, slot, namespace, text, undefined, answer);
+    plain(op, slot, changeOf(op, namespace, 0), level, answer);
+  }
+
+  function writeUnderLease(
+    op: Operation,
+    slot: number,
+    namespace: Namespace,
+    level: AckLevel,
+    text: string,
+    answer: Answer,
+  ): void {
+    const lease = core.leases.find(op.key, op.leaseToken);
+    if (lease === undefined || core.tags.check(tagHashes(op, namespace), lease.token) !== "valid") {
+      core.counts.conflicts++;
+      core.leases.end(op.key);
+      return answer(
+        result({
+          id: op.id,
+          status: Status.CONFLICT,
+          message: "the lease is void: the key changed, or time ran out",
+        }),
+      );
+    }
+    if (level === "one") return plain(op, slot, changeOf(op, namespace, loadMs(lease)), level, answer);
+    conditional(op, slot, namespace, text, lease, answer);
+  }
+
+  function plain(op: Operation, slot: number, change: Change, level: AckLevel, answer: Answer): void {
+    const applied = core.applyHere(change);
+    if (applied !== "applied")
+      return answer(result({ id: op.id, status: Status.EXHAUSTED, message: "the entry does not fit" }));
+    copy(core, slot, change, level, (copies) => answer(written(core, op, change.version, copies, level)));
+  }
+
+  function touch(op: Operation, slot: number, namespace: Namespace, answer: Answer): void {
+    const found = servable(core, op.key);
+    if (found === undefined) return answer(result({ id: op.id, status: Status.MISS }));
+    const { columns, arena } = core.store;
+    const at = columns.address[found.id] as number;
+    const change: Change = {
+      ...changeOf(op, namespace, columns.loadMs[found.id] as number),
+      value: Buffer.from(arena.valueAt(at)),
+      tags: arena.tagsAt(at),
+      encoding: arena.encodingAt(at),
+    };
+    plain(op, slot, change, ackLevel(op, namespace), answer);
+  }
+
+  function conditional(
+    op: Operation,
+    slot: number,
+    namespace: Namespace,
+    text: string,
+    lease: Lease | undefined,
+    answer: Answer,
+  ): void {
+    const refuse = (status: Status, message: string) => {
+      if (status === Status.CONFLICT) core.counts.conflicts++;
+      else core.counts.unavailable++;
+      if (lease !== undefined) core.leases.end(op.key);
+      answer(result({ id: op.id, status, version: visible(), message }));
+    };
+    const visible = () => {
+      const found = servable(core, op.key);
+      return found === undefined ? 0 : (core.store.columns.version[found.id] as number);
+    };
+    const confirmer = confirming(core, slot);
+    if (confirmer === undefined) {
+      return refuse(Status.UNAVAILABLE, "the replica in the ring cannot confirm a conditional write now");
+    }
+    const holds = lease !== undefined || (op.ifAbsent ? visible() === 0 : visible() === op.ifVersion);
+    if (!holds) return refuse(Status.CONFLICT, "the entry has another version");
+
+    const id = core.store.find(op.key);
+    const base = id === -1 ? 0 : (core.store.columns.version[id] as number);
+    const change = changeOf(op, namespace, lease === undefined ? 0 : loadMs(lease));
+    if (confirmer === "alone") return plain(op, slot, change, "one", answer);
+
+    const { ringDigest: digest } = confirmer;
+    locked.set(text, []);
+    const finish = (isConfirmed: boolean, isRefused: boolean) => {
+      const waiting = locked.get(text) ?? [];
+      locked.delete(text);
+      if (isRefused) refuse(Status.CONFLICT, "the replica has a newer version");
+      else complete(isConfirmed && confirmer.ringDigest === digest && digest === core.ring().digest);
+      for (const next of waiting) next();
+    };
+    const complete = (isSure: boolean) => {
+      // The replica has it, or may have it: then this node must have it too.
+      if (core.applyHere(change) !== "applied")
+        return refuse(Status.CONFLICT, "a newer version came meanwhile");
+      if (!isSure) return refuse(Status.UNAVAILABLE, "the ring changed during a conditional write");
+      answer(written(core, op, change.version, 2, "two"));
+    };
+    const settle = once(finish);
+    const cancel = core.clock.after(ACK_TIMEOUT_MS, () => settle(false, false));
+    const frame: Frame = { kind: "append", change, condition: base, isLive: true };
+    confirmer.append(frame, core.store.seq + 1, {
+      applied: () => (cancel(), settle(true, false)),
+      refused: () => (cancel(), settle(false, true)),
+      lost: () => (cancel(), settle(false, false)),
+    });
+  }
+
+  function loadMs(lease: Lease): number {
+    return Math.max(1, Math.round(core.clock.monotonic() - lease.grantedAt));
+  }
+
+  function changeOf(op: Operation, namespace: Namespace, loadMs: number): Change {
+    const isDelete = op.kind === OperationKind.DELETE;
+    const now = core.clock.now();
+    return {
+      key: Buffer.from(op.key),
+      value: isDelete ? undefined : Buffer.from(op.value),
+      version: core.versions.next(),
+      expireAt: isDelete ? now + TOMBSTONE_MS : op.ttlMs === 0 ? Infinity : now + op.ttlMs,
+      graceMs: isDelete ? 0 : op.graceMs,
+      tags: tagHashes(op, namespace),
+      encoding: op.encoding,
+      space: namespace.space,
+      loadMs,
+    };
+  }
+
+  return { write };
+}
+
+/** Sends a change that was applied here to the others that ought to hold it, and tells when enough of them have. */
+function copy(
+  core: Core,
+  slot: number,
+  change: Change,
+  level: AckLevel,
+  done: (copies: number) => void,
+): void {
+  const ring = core.ring();
+  const needed = ring.replicas - 1;
+  const { seq } = core.store;
+  const order = ring.owners(slot).filter((node) => node !== core.self);
+  const asked = new Set<string>();
+  let copies = 1;
+  let isSettled = false;
+  let cancel = () => {};
+  const settle = once(() => {
+    isSettled = true;
+    cancel();
+    done(copies);
+  });
+  const frame: Frame = { kind: "append", change, condition: undefined, isLive: true };
+  const waiter: Waiter = {
+    applied() {
+      copies++;
+      if (copies > needed) settle();
+    },
+    refused: () => settle(),
+    lost: () => askNext(),
+  };
+
+  /** Asks the first node that was not asked yet; owners that cannot be reached get it by a sweep later. */
+  function askNext(): void {
+    for (const node of order) {
+      if (asked.has(node)) continue;
+      const sender = core.sender(node);
+      asked.add(node);
+      if (sender?.isAvailable() === true) return sender.append(frame, seq, waiter);
+      if (ring.place(slot, node) < ring.replicas) sender?.missed();
+    }
+    if (level !== "two") settle();
+  }
+
+  for (let count = 0; count < needed; count++) askNext();
+  if (level === "one" || needed === 0) return settle();
+  if (!isSettled) cancel = core.clock.after(ACK_TIMEOUT_MS, () => settle());
+}
+
+/** The replica that has to confirm a conditional write; "alone" if the ring is this node only; undefined under doubt. */
+function confirming(core: Core, slot: number): Sender | "alone" | undefined {
+  const ring = core.ring();
+  if (ring.place(slot, core.self) !== 0 || !core.warm.has(slot)) return undefined;
+  if (ring.members.length === 1) return "alone";
+  const sender = core.sender(ring.owners(slot)[1] ?? "");
+  if (ring.replicas < 2 || sender?.isAvailable() !== true) return undefined;
+  return sender.ringDigest === ring.digest ? sender : undefined;
+}
+
+function written(core: Core, op: Operation, version: number, copies: number, level: AckLevel): Result {
+  const isEnough = copies >= 2 || level !== "two" || core.ring().replicas < 2;
+  if (!isEnough) core.counts.unavailable++;
+  return result({
+    id: op.id,
+    status: isEnough ? Status.OK : Status.UNAVAILABLE,
+    version,
+    copies,
+    message: isEnough ? "" : "one node has applied the write, and no other in time",
+  });
+}
+
+function ackLevel(op: Operation, namespace: Namespace): AckLevel {
+  if (op.ack === Ack.ONE) return "one";
+  if (op.ack === Ack.TWO) return "two";
+  return op.ack === Ack.AVAILABLE ? "available" : namespace.ack;
+}
+
+function tagHashes(op: Operation, namespace: Namespace): readonly number[] {
+  return op.tags.map((tag) => hash53(`${namespace.name}:${tag}`));
+}
+
+function once<Args extends readonly unknown[]>(callback: (...args: Args) => void): (...args: Args) => void {
+  let called = false;
+  return (...args) => {
+    if (called) return;
+    called = true;
+    callback(...args);
+  };
+}
