@@ -108,11 +108,6 @@ export function classifyError(error: SqlError, { phase, healthy }: Circumstances
   return found === "lost" && phase === "committing" ? "unknown" : found;
 }
 
-/** Whether the connection can't be used after such an error. */
-export function dropsConnection(error: SqlError, found: ErrorClass): boolean {
-  return error.fatal || found === "not_executed" || found === "lost" || found === "unknown";
-}
-
 /** Any failure of a statement or a connection. Its text names the member, never a value of a parameter or a password. */
 export class SqlError extends Error {
   /** Number of the server's error; 0 for one of the client. */
@@ -139,9 +134,12 @@ export function isDuplicateKey(error: unknown): error is SqlError {
   return error instanceof SqlError && error.errno === 1062;
 }
 
-/** Whether a lock was not to be had within `innodb_lock_wait_timeout`. */
-export function isLockTimeout(error: unknown): error is SqlError {
-  return error instanceof SqlError && error.errno === 1205;
+/** A lock was not to be had, because a write with the same idempotency key holds it: it is still deciding. */
+export class KeyBusy extends SqlError {
+  constructor({ member, errno, code, message }: SqlError) {
+    super(member, { errno, code, message: message.slice(member.length + 2), fatal: false });
+    this.name = "KeyBusy";
+  }
 }
 
 /** Makes an error of the driver one of ours. */

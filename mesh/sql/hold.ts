@@ -7,6 +7,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import type { Clock } from "../clock.ts";
 import { rpcError } from "../errors.ts";
+import { servedCall } from "../rpc/context.ts";
 import type { Monitor } from "./monitor.ts";
 import { whyNoWriter, type Topology } from "./topology.ts";
 
@@ -33,8 +34,8 @@ export interface Hold {
   /** How long the first in the queue has waited; 0 if nobody waits. */
   oldestMs(): number;
   /**
-   * Waits for a primary until `until` (wall clock, milliseconds). Rejects with UNAVAILABLE and reason NO_PRIMARY or
-   * HOLD_QUEUE_FULL, or with DATABASE_REFUSED if no member lets the account in.
+   * Waits for a primary until `until` (wall clock, milliseconds), or until the call being served is given up. Rejects
+   * with UNAVAILABLE and reason NO_PRIMARY or HOLD_QUEUE_FULL, or with DATABASE_REFUSED if no member lets the account in.
    */
   enter(until: number): Promise<Turn>;
   /** Refuses everybody who waits. */
@@ -49,7 +50,7 @@ export function createHold(options: HoldOptions): Hold {
 interface Waiter {
   readonly since: number;
   readonly admit: (turn: Turn) => void;
-  readonly refuse: (error: ConnectError) => void;
+  readonly refuse: (error: Error) => void;
 }
 
 class HoldQueue implements Hold {
@@ -77,9 +78,11 @@ class HoldQueue implements Hold {
     if (writer !== undefined) return Promise.resolve({ writer, hasWaited: false });
     if (refusal !== undefined) return Promise.reject(refused(refusal));
     if (this.#waiters.size >= max) return Promise.reject(queueFull(max));
+    const signal = servedCall()?.signal;
     return new Promise((resolve, reject) => {
       const settle = () => {
         cancel();
+        signal?.removeEventListener("abort", abandon);
         this.#waiters.delete(waiter);
       };
       const since = clock.now();
@@ -97,7 +100,10 @@ class HoldQueue implements Hold {
       const cancel = clock.after(Math.max(0, until - since), () =>
         waiter.refuse(noPrimary(monitor.topology, clock.now() - since)),
       );
+      const abandon = () => waiter.refuse(signal?.reason as Error);
+      signal?.addEventListener("abort", abandon);
       this.#waiters.add(waiter);
+      if (signal?.aborted === true) abandon();
     });
   }
 

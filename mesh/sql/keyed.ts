@@ -5,7 +5,7 @@
 import { Code } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { rpcError } from "../errors.ts";
-import { isDuplicateKey, isLockTimeout } from "./errors.ts";
+import { isDuplicateKey, KeyBusy, SqlError } from "./errors.ts";
 import type { Tx } from "./queryable.ts";
 
 /** How the answer of a write is stored with its key. */
@@ -34,7 +34,7 @@ export function jsonCodec<T>(): Codec<T> {
 
 /**
  * Runs `work`, or answers what it answered before. Rejects with IDEMPOTENCY_KEY_REUSED for another request under the same
- * key, and with IN_PROGRESS while the first one still runs.
+ * key, and with KeyBusy, after which the transaction is worth another try, while the first one still runs.
  */
 export async function once<T>(
   tx: Tx,
@@ -68,9 +68,7 @@ export async function claim(insert: () => Promise<unknown>): Promise<boolean> {
     return true;
   } catch (error) {
     if (isDuplicateKey(error)) return false;
-    // Another call holds the row: it is still deciding.
-    if (isLockTimeout(error)) throw inProgress();
-    throw error;
+    throw error instanceof SqlError && error.errno === 1205 ? new KeyBusy(error) : error;
   }
 }
 
@@ -88,7 +86,8 @@ async function stored<T>(
     "SELECT fingerprint, response FROM idempotency WHERE scope = ? AND idempotency_key = ?",
     [scope, key],
   );
-  if (row === undefined) throw inProgress();
+  if (row === undefined)
+    throw new Error(`the row of the idempotency key ${JSON.stringify(key)} has vanished`);
   if (Buffer.compare(row.fingerprint, fingerprint) !== 0) throw keyReused(key);
   return row.response === null ? (undefined as T) : codec.decode(row.response);
 }
@@ -97,12 +96,4 @@ async function stored<T>(
 export function keyReused(key: string): Error {
   const message = `the idempotency key ${JSON.stringify(key)} was used before with another request; use a new key`;
   return rpcError(Code.FailedPrecondition, Reason.IDEMPOTENCY_KEY_REUSED, message);
-}
-
-/** What `RetryInfo` tells callers whose twin is still running. */
-const RETRY_AFTER_MS = 1000;
-
-function inProgress(): Error {
-  const message = "a call with the same idempotency key is still running";
-  return rpcError(Code.Aborted, Reason.IN_PROGRESS, message, { retryAfterMs: RETRY_AFTER_MS });
 }

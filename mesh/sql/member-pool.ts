@@ -12,6 +12,8 @@ export interface MemberPoolOptions {
   readonly member: string;
   /** Most connections at a time. */
   readonly size: number;
+  /** Idle connections that are kept. */
+  readonly spare: number;
   readonly clock: Clock;
   /** Opens one; `onGone` is called once it can't be used any more. */
   readonly open: (onGone: () => void) => Promise<Connection>;
@@ -31,6 +33,9 @@ export interface MemberPool {
   close(): void;
 }
 
+/** A connection beyond the spare ones that was idle this long is closed. */
+const IDLE_MS = 10_000;
+
 /** Makes a pool. It opens connections when they are needed. */
 export function createMemberPool(options: MemberPoolOptions): MemberPool {
   return new Pool(options);
@@ -44,13 +49,14 @@ interface Waiter {
 class Pool implements MemberPool {
   readonly #options: MemberPoolOptions;
   /** Last used last: warm ones are used first, and the others age. */
-  readonly #idle: Connection[] = [];
+  readonly #idle: { readonly connection: Connection; readonly since: number }[] = [];
   readonly #waiters = new Set<Waiter>();
   /** Open or being opened. */
   #count = 0;
   #used = 0;
   #opening = 0;
   #closed = false;
+  #cancelShrink: (() => void) | undefined;
 
   constructor(options: MemberPoolOptions) {
     this.#options = options;
@@ -102,12 +108,13 @@ class Pool implements MemberPool {
 
   close(): void {
     this.#closed = true;
-    for (const connection of this.#idle.splice(0)) connection.close();
+    this.#cancelShrink?.();
+    for (const { connection } of this.#idle.splice(0)) connection.close();
     for (const waiter of this.#waiters) waiter.reject(this.#error(CONNECTION_CLOSED, "the pool is closed"));
   }
 
   #takeIdle(): Connection | undefined {
-    const connection = this.#idle.pop();
+    const connection = this.#idle.pop()?.connection;
     if (connection !== undefined) this.#used++;
     return connection;
   }
@@ -130,24 +137,39 @@ class Pool implements MemberPool {
       this.#opening--;
       this.#count--;
       this.#firstWaiter()?.reject(sqlError(this.#options.member, error));
+      this.#grow();
     }
   }
 
   #offer(connection: Connection): void {
     const waiter = this.#firstWaiter();
     if (waiter === undefined) {
-      this.#idle.push(connection);
+      this.#idle.push({ connection, since: this.#options.clock.monotonic() });
+      this.#shrinkLater();
       return;
     }
     this.#used++;
     waiter.resolve(connection);
   }
 
+  #shrinkLater(): void {
+    if (this.#cancelShrink !== undefined || this.#idle.length <= this.#options.spare) return;
+    this.#cancelShrink = this.#options.clock.after(IDLE_MS, () => {
+      this.#cancelShrink = undefined;
+      const before = this.#options.clock.monotonic() - IDLE_MS;
+      const old = this.#idle.filter(({ since }) => since <= before).length;
+      const surplus = Math.min(old, this.#idle.length - this.#options.spare);
+      // Closing one takes it out of the list.
+      for (const { connection } of this.#idle.slice(0, Math.max(0, surplus))) connection.close();
+      this.#shrinkLater();
+    });
+  }
+
   #forget(connection: Connection | undefined): void {
     // One that fails before it is open is counted where it was being opened.
     if (connection === undefined) return;
     this.#count--;
-    const at = this.#idle.indexOf(connection);
+    const at = this.#idle.findIndex((idle) => idle.connection === connection);
     if (at >= 0) this.#idle.splice(at, 1);
     this.#grow();
   }

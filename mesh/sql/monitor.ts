@@ -48,6 +48,8 @@ export interface Monitor {
   suspect(address: string, problem: string): void;
   /** Asks a member now, apart from its turn, and tells whether it answered within `timeoutMs`. */
   answers(address: string, timeoutMs: number): Promise<boolean>;
+  /** Asks all members now. Resolves when all have answered, at the latest after `timeoutMs`. */
+  refresh(timeoutMs: number): Promise<void>;
   /** Resolves once each seed was asked once. */
   readonly ready: Promise<void>;
   close(): void;
@@ -98,6 +100,10 @@ class GroupMonitor implements Monitor {
     const answered = await Promise.race([member.askNow(), late]);
     cancelled.abort();
     return answered;
+  }
+
+  async refresh(timeoutMs: number): Promise<void> {
+    await Promise.all([...this.#members.keys()].map((address) => this.answers(address, timeoutMs)));
   }
 
   close(): void {

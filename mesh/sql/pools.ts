@@ -16,7 +16,7 @@ export interface PoolsOptions {
   readonly database: string;
   /** Most connections of each kind to each member. */
   readonly size: number;
-  /** Writing connections that are kept to every readable member. */
+  /** Idle connections that are kept; to every readable member as many writing ones are opened beforehand. */
   readonly spare: number;
   readonly connectMs: number;
   readonly clock: Clock;
@@ -66,10 +66,11 @@ export function createPools(options: PoolsOptions): Pools {
 }
 
 function createPool(options: PoolsOptions, kind: Kind, member: string): MemberPool {
-  const { user, password, database, size, connectMs, clock } = options;
+  const { user, password, database, size, spare, connectMs, clock } = options;
   return createMemberPool({
     member,
     size,
+    spare,
     clock,
     open: (onGone) =>
       connect({

@@ -52,8 +52,10 @@ export interface Reader {
 
 /** A token is awaited this long on a member that is not the primary before the primary is asked instead. */
 const TOKEN_WAIT_MS = 50;
-/** And again and again this long while there is no primary. */
-const TOKEN_LONG_WAIT_MS = 250;
+/** While there is no primary, it is awaited again after a pause without a connection. */
+const TOKEN_PAUSE_MS = 50;
+/** How long the members have to tell who is the primary before it is asked without a token. */
+const REFRESH_MS = 100;
 /** A statement that takes longer makes its member be asked whether it is alive. */
 const STALL_MS = 80;
 /** How long it has to say so. */
@@ -124,17 +126,24 @@ class Read implements Queryable {
     return this.#run(writer, hasWaited, (connection) => this.#statement(connection, sql, params));
   }
 
-  /** Undefined: no reader has what the token asks for; ask the primary. */
+  /** Undefined: the member does not have what the token asks for; ask again, perhaps the primary. */
   async #onReader(sql: string, params: Params): Promise<readonly unknown[] | undefined> {
     const member = this.#member ?? (await this.#choose());
-    return this.#run(member, false, async (connection) => {
-      if (this.#member === undefined && !(await this.#hasToken(connection))) {
-        this.#needsPrimary = true;
-        return undefined;
-      }
+    const rows = await this.#run(member, false, async (connection) => {
+      if (this.#member === undefined && !(await this.#hasToken(connection))) return undefined;
       this.#member = member;
       return this.#statement(connection, sql, params);
     });
+    if (rows === undefined) await this.#tokenIsLate();
+    return rows;
+  }
+
+  /** The primary has everything, but it must be the one of now: a former one may still believe that it is. */
+  async #tokenIsLate(): Promise<void> {
+    const { monitor, clock } = this.#options;
+    await monitor.refresh(REFRESH_MS);
+    if (monitor.topology.writer !== undefined || this.#deadline.isOver()) this.#needsPrimary = true;
+    else await sleep(TOKEN_PAUSE_MS, undefined, clock);
   }
 
   async #run<T>(member: string, isPatient: boolean, use: (connection: Connection) => Promise<T>): Promise<T> {
@@ -148,7 +157,7 @@ class Read implements Queryable {
         pool.release(connection);
       }
     } catch (error) {
-      if (error instanceof SqlError) this.#letDown(member, error);
+      if (error instanceof SqlError && error.fatal) this.#letDown(member, error);
       throw error;
     }
   }
@@ -187,18 +196,13 @@ class Read implements Queryable {
 
   /** Waits until the member has what the token asks for; tells whether it has. */
   async #hasToken(connection: Connection): Promise<boolean> {
-    const { monitor, token, clock, metrics } = this.#options;
+    const { token, clock, metrics } = this.#options;
     const gtids = this.#consistency === "session" ? token() : "";
-    if (gtids === "" || connection.member === monitor.topology.writer) return true;
+    if (gtids === "") return true;
     const begin = clock.monotonic();
-    let waitMs = TOKEN_WAIT_MS;
-    for (;;) {
-      const hasCome = await this.#waitFor(connection, gtids, this.#deadline.atMost(waitMs));
-      const isLast = hasCome || monitor.topology.writer !== undefined || this.#deadline.isOver();
-      if (isLast) metrics.tokenWait(clock.monotonic() - begin, hasCome);
-      if (isLast) return hasCome;
-      waitMs = TOKEN_LONG_WAIT_MS;
-    }
+    const hasCome = await this.#waitFor(connection, gtids, this.#deadline.atMost(TOKEN_WAIT_MS));
+    metrics.tokenWait(clock.monotonic() - begin, hasCome);
+    return hasCome;
   }
 
   async #waitFor(connection: Connection, gtids: string, waitMs: number): Promise<boolean> {
@@ -236,7 +240,7 @@ class Read implements Queryable {
   #letDown(member: string, error: SqlError): void {
     this.#member = undefined;
     this.#failed.add(member);
-    if (error.fatal && !this.#frozen.has(member)) this.#options.monitor.suspect(member, error.code);
+    if (!this.#frozen.has(member)) this.#options.monitor.suspect(member, error.code);
   }
 
   /** Throws unless another member may do better. */

@@ -6,7 +6,7 @@ import { Code } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { rpcError } from "../errors.ts";
 import type { Connection, Outcome, Params } from "./connection.ts";
-import { SqlError, type Phase } from "./errors.ts";
+import { KeyBusy, SqlError, type Phase } from "./errors.ts";
 import type { Done, Tx } from "./queryable.ts";
 
 /** Why a run failed on the database's side, and how far it had come. */
@@ -57,13 +57,15 @@ export async function runTransaction<T>(
     run.end();
     await run.rollback();
     const cause = run.broken ?? error;
-    throw cause instanceof SqlError ? new RunFailed(cause, run.phase) : error;
+    throw cause instanceof SqlError && run.isOwn(cause) ? new RunFailed(cause, run.phase) : error;
   }
 }
 
 class Run implements Tx {
   readonly #connection: Connection;
   readonly #limits: RunLimits;
+  /** Errors of this connection: the work may throw those of another database too. */
+  readonly #errors = new Set<unknown>();
   #running = 0;
   #isOver = false;
   phase: Phase = "unsent";
@@ -134,7 +136,12 @@ class Run implements Tx {
     }
   }
 
+  isOwn(error: SqlError): boolean {
+    return this.#errors.has(error) || error instanceof KeyBusy;
+  }
+
   #note(error: unknown): void {
+    this.#errors.add(error);
     if (error instanceof SqlError && endsTransaction(error)) this.broken ??= error;
   }
 }

@@ -7,7 +7,14 @@ import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { sleep, type Clock, type Random } from "../clock.ts";
 import { rpcError } from "../errors.ts";
 import type { Deadline } from "./deadline.ts";
-import { classifyError, SqlError, STATEMENT_TIMEOUT, ACQUIRE_TIMEOUT, type ErrorClass } from "./errors.ts";
+import {
+  classifyError,
+  KeyBusy,
+  SqlError,
+  STATEMENT_TIMEOUT,
+  ACQUIRE_TIMEOUT,
+  type ErrorClass,
+} from "./errors.ts";
 import { refused, type Hold, type Turn } from "./hold.ts";
 import type { MemberPool } from "./member-pool.ts";
 import type { SqlMetrics } from "./metrics.ts";
@@ -113,7 +120,7 @@ function giveUp({ monitor }: WriterOptions, found: ErrorClass, error: SqlError, 
     case "refused":
       throw refused(error.message);
     case "rolled_back":
-      if (conflicts > MAX_CONFLICTS) throw conflict(error);
+      if (conflicts > MAX_CONFLICTS) throw error instanceof KeyBusy ? inProgress(error) : conflict(error);
       break;
     case "unknown":
       if (!canRerun) throw outcomeUnknown(error);
@@ -144,6 +151,11 @@ function backoffMs(attempt: number, random: Random): number {
 function conflict(cause: SqlError): ConnectError {
   const message = `the transaction was rolled back ${MAX_CONFLICTS + 1} times by conflicts with others`;
   return rpcError(Code.Aborted, Reason.TRANSACTION_CONFLICT, message, { retryAfterMs: 100, cause });
+}
+
+function inProgress(cause: SqlError): ConnectError {
+  const message = "a call with the same idempotency key is still running";
+  return rpcError(Code.Aborted, Reason.IN_PROGRESS, message, { retryAfterMs: 1000, cause });
 }
 
 function outcomeUnknown(cause: SqlError): ConnectError {
