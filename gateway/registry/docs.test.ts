@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { fromJsonString, type Message } from "@bufbuild/protobuf";
+import { fromJsonString, type DescMethod, type DescMethodUnary, type Message } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import { createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
@@ -19,8 +19,8 @@ test("the calls of docs/registry.md work, in their order", async () => {
   const transport = createRouterTransport((router) => void router.service(RegistryService, implementation));
   const answers: Record<string, Message> = {};
   for (const { groups } of commands) {
-    const method = RegistryService.methods.find(({ name }) => name === groups?.["name"]);
-    if (method?.methodKind !== "unary") throw new Error(`no such unary method: ${groups?.["name"]}`);
+    const method = RegistryService.methods.filter(isUnary).find(({ name }) => name === groups?.["name"]);
+    if (method === undefined) throw new Error(`no such unary method: ${groups?.["name"]}`);
     const request = fromJsonString(method.input, groups?.["json"] ?? "");
     expect(createValidator().validate(method.input, request).kind).toBe("valid");
     answers[method.name] = (await transport.unary(method, undefined, undefined, undefined, request)).message;
@@ -29,3 +29,7 @@ test("the calls of docs/registry.md work, in their order", async () => {
   expect(answers["Heartbeat"]).toHaveProperty("lease.beatInterval.seconds", 5n);
   await registry.close();
 });
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === "unary";
+}
