@@ -57,7 +57,13 @@ export async function startGateway(config: Config): Promise<Gateway> {
   const metrics = createMetrics();
   const stopping = new AbortController();
   const environment = { log, clock: systemClock, random: Math.random };
-  const registry = createRegistry({ ...environment, store: storeOf(config), metrics: metrics.registry });
+  const snapshotFile = config.redis?.snapshotFile ?? "";
+  const registry = createRegistry({
+    ...environment,
+    store: storeOf(config),
+    ...(snapshotFile !== "" && { snapshotFile }),
+    metrics: metrics.registry,
+  });
   const catalog = createCatalog({ ...environment, registry, learn: learnAt });
   const channel = createChannel({ ...environment, resolver: catalog.resolver, metrics });
   const limits = edgeLimits(config);
