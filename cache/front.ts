@@ -1,0 +1,166 @@
+/**
+ * The port of a node. The streams that carry nearly all its traffic are served right on HTTP/2; every other call, such
+ * as health, reflection and single operations, goes on to the gRPC server behind it.
+ */
+import {
+  connect,
+  constants,
+  createServer,
+  type ClientHttp2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { AddressInfo } from "node:net";
+import { createBatches, WINDOW_BYTES } from "../mesh/cache/batches.ts";
+import { createDeframer } from "../mesh/cache/framing.ts";
+import { readOperations, writeResult } from "../mesh/cache/session-codec.ts";
+import { WireReader } from "../mesh/cache/wire.ts";
+import type { CacheNode } from "./node.ts";
+import { serveReplication } from "./transport.ts";
+
+/** The port of a node. */
+export interface Front {
+  /** `host:port` that it listens on. */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+const SESSION_PATH = "/heddle.cache.v1.CacheService/Session";
+const REPLICATE_PATH = "/heddle.cache.v1.ReplicationService/Replicate";
+/** Longest batch of operations. */
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** A client that leaves so much unread is not read from until it has caught up. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+const INVALID_ARGUMENT = "3";
+const UNAVAILABLE = "14";
+
+/** Listens on `host:port`; `behind` gives the address of the gRPC server once there is one. */
+export async function listenFront(
+  address: string,
+  node: CacheNode,
+  behind: () => string | undefined,
+): Promise<Front> {
+  const server = createServer({ settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: 1000 } });
+  const sessions = new Set<ServerHttp2Session>();
+  const inner = createInner(behind);
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.setLocalWindowSize(WINDOW_BYTES * 2);
+    session.on("close", () => sessions.delete(session));
+    session.on("error", () => session.destroy());
+  });
+  server.on("stream", (stream, headers) => {
+    stream.on("error", () => stream.destroy());
+    if (headers[":path"] === SESSION_PATH) serveSession(node, stream);
+    else if (headers[":path"] === REPLICATE_PATH) {
+      respond(stream);
+      serveReplication(node, stream);
+    } else inner.forward(stream, headers);
+  });
+  const [host, port] = splitAddress(address);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => resolve());
+  });
+  return {
+    address: `${host}:${(server.address() as AddressInfo).port}`,
+    async close() {
+      inner.close();
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const session of sessions) session.destroy();
+      await closed;
+    },
+  };
+}
+
+function serveSession(node: CacheNode, stream: ServerHttp2Stream): void {
+  const end = respond(stream);
+  const batches = createBatches(stream);
+  const take = createDeframer(MAX_BATCH_BYTES, (message) =>
+    readOperations(new WireReader(message), (op) =>
+      node.execute(op, (result) => batches.add((writer) => writeResult(writer, result))),
+    ),
+  );
+  stream.on("data", (chunk: Buffer) => {
+    try {
+      take(chunk);
+    } catch (error) {
+      return end(INVALID_ARGUMENT, error instanceof RangeError ? error.message : "malformed message");
+    }
+    if (batches.waitingBytes < MAX_WAITING_BYTES) return;
+    stream.pause();
+    stream.once("drain", () => stream.resume());
+  });
+  stream.on("end", () => end("0", ""));
+}
+
+/** Begins a gRPC answer; the result ends it with a status. */
+function respond(stream: ServerHttp2Stream): (status: string, message: string) => void {
+  let trailers: Record<string, string> = { "grpc-status": "0" };
+  stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
+  stream.on("wantTrailers", () => stream.sendTrailers(trailers));
+  return (status, message) => {
+    trailers = {
+      "grpc-status": status,
+      ...(message === "" ? {} : { "grpc-message": encodeURIComponent(message) }),
+    };
+    stream.removeAllListeners("data");
+    stream.resume();
+    if (!stream.writableEnded) stream.end();
+  };
+}
+
+/** Passes calls on to the server behind, as they are. */
+function createInner(behind: () => string | undefined) {
+  let session: ClientHttp2Session | undefined;
+
+  function open(address: string): ClientHttp2Session {
+    const opened = connect(`http://${address}`);
+    const drop = () => {
+      if (session === opened) session = undefined;
+    };
+    opened.on("error", drop);
+    opened.on("goaway", drop);
+    opened.on("close", drop);
+    opened.unref();
+    return opened;
+  }
+
+  return {
+    forward(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+      const address = behind();
+      if (address === undefined) {
+        stream.respond(
+          { ":status": 200, "content-type": "application/grpc", "grpc-status": UNAVAILABLE },
+          { endStream: true },
+        );
+        return;
+      }
+      session ??= open(address);
+      const call = session.request(headers);
+      call.on("response", (answer, flags) => {
+        if (stream.destroyed) return call.close();
+        const isOnly = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+        stream.respond(answer, isOnly ? { endStream: true } : { waitForTrailers: true });
+        call.pipe(stream, { end: true });
+      });
+      let trailers = {};
+      call.on("trailers", (fields) => (trailers = fields));
+      stream.on("wantTrailers", () => stream.sendTrailers(withoutPseudo(trailers)));
+      call.on("error", () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+      stream.on("close", () => call.close(stream.rstCode));
+      stream.pipe(call);
+    },
+    close: () => session?.destroy(),
+  };
+}
+
+function withoutPseudo(fields: IncomingHttpHeaders): IncomingHttpHeaders {
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !name.startsWith(":")));
+}
+
+function splitAddress(address: string): [string, number] {
+  const colon = address.lastIndexOf(":");
+  return [address.slice(0, colon), Number(address.slice(colon + 1))];
+}

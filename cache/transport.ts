@@ -1,0 +1,96 @@
+/** Replication streams over HTTP/2: what the node's state machines send, as gRPC. */
+import { connect, type ClientHttp2Stream, type ServerHttp2Stream } from "node:http2";
+import { createBatches, WINDOW_BYTES } from "../mesh/cache/batches.ts";
+import { createDeframer, FRAME_HEADER_BYTES, writeFrameHeader } from "../mesh/cache/framing.ts";
+import type { Frame, Hello, Inbound, Reply, Transport } from "./frames.ts";
+import type { CacheNode } from "./node.ts";
+import { readFrames, readReplies, replyBytes, writeFrame, writeHello } from "./replicate-codec.ts";
+
+const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
+/** A node that says nothing for so long is gone, even if its host still holds the connection. */
+const SILENCE_MS = 5000;
+const PING_MS = 1000;
+
+/** Opens streams to the addresses of nodes. */
+export function createHttp2Transport(addressOf: (node: string) => string): Transport {
+  return {
+    open(node, hello, events) {
+      const http = connect(`http://${addressOf(node)}`, { settings: { initialWindowSize: WINDOW_BYTES } });
+      http.once("connect", () => http.setLocalWindowSize(WINDOW_BYTES * 2));
+      const stream = http.request({
+        ":method": "POST",
+        ":path": "/heddle.cache.v1.ReplicationService/Replicate",
+        "content-type": "application/grpc+proto",
+        te: "trailers",
+      });
+      let isOpen = true;
+      const end = (isLost: boolean) => {
+        if (!isOpen) return;
+        isOpen = false;
+        clearInterval(pings);
+        http.destroy();
+        if (isLost) setImmediate(() => events.lost());
+      };
+      const pings = setInterval(() => {
+        if (!http.destroyed && !http.connecting) http.ping(() => {});
+      }, PING_MS).unref();
+      http.setTimeout(SILENCE_MS, () => end(true));
+      receive(
+        stream,
+        (message) => readReplies(message, (reply) => isOpen && events.reply(reply)),
+        () => end(true),
+      );
+      http.on("error", () => end(true));
+      http.on("close", () => end(true));
+      const batches = createBatches(stream);
+      batches.add((writer) => writeHello(writer, hello));
+      return {
+        send: (frame) => batches.add((writer) => writeFrame(writer, frame)),
+        close: () => end(false),
+      };
+    },
+  };
+}
+
+/** Serves a replication stream that another node opened. */
+export function serveReplication(node: CacheNode, stream: ServerHttp2Stream): void {
+  let inbound: Inbound | undefined;
+  const send = (reply: Reply) => {
+    if (stream.destroyed || stream.writableEnded) return;
+    const bytes = replyBytes(reply);
+    const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + bytes.length);
+    frame.set(bytes, FRAME_HEADER_BYTES);
+    writeFrameHeader(frame);
+    stream.write(frame);
+  };
+  const end = () => {
+    inbound?.lost();
+    inbound = undefined;
+    if (!stream.destroyed) stream.close();
+  };
+  const onHello = (hello: Hello) => {
+    inbound = node.accept(hello, { send, close: end });
+    if (inbound === undefined) stream.end();
+  };
+  const onFrame = (frame: Frame) => inbound?.frame(frame);
+  receive(stream, (message) => readFrames(message, onHello, onFrame), end);
+}
+
+/** Reads messages until the stream ends or sends what is malformed. */
+function receive(
+  stream: ClientHttp2Stream | ServerHttp2Stream,
+  onMessage: (message: Buffer) => void,
+  onEnd: () => void,
+): void {
+  const take = createDeframer(MAX_MESSAGE_BYTES, onMessage);
+  stream.on("data", (chunk: Buffer) => {
+    try {
+      take(chunk);
+    } catch {
+      onEnd();
+    }
+  });
+  stream.on("error", onEnd);
+  stream.on("end", onEnd);
+  stream.on("close", onEnd);
+}

@@ -1,0 +1,51 @@
+/**
+ * Collects messages for a stream and sends them once an event-loop turn: one write for however many operations a turn
+ * brings. It is what makes a stream ten times cheaper than a call for each operation.
+ */
+import type { Http2Stream } from "node:http2";
+import { FRAME_HEADER_BYTES, writeFrameHeader } from "./framing.ts";
+import { WireWriter } from "./wire.ts";
+
+/** A stream that is written to in batches. */
+export interface Batches {
+  /** Appends fields to the batch of this turn. */
+  add(write: (writer: WireWriter) => void): void;
+  /** Bytes that wait for the other side to read. */
+  readonly waitingBytes: number;
+}
+
+/** A batch is sent at the latest when it has so many bytes. */
+const BATCH_BYTES = 64 * 1024;
+
+/** Collects for `stream`. */
+export function createBatches(stream: Http2Stream): Batches {
+  let writer: WireWriter | undefined;
+  let expectedBytes = 4096;
+
+  function flush(): void {
+    if (writer === undefined) return;
+    const frame = writer.bytes();
+    expectedBytes = Math.max(4096, Math.min(2 * BATCH_BYTES, frame.length * 1.25));
+    writer = undefined;
+    if (stream.destroyed || stream.writableEnded) return;
+    writeFrameHeader(frame);
+    stream.write(frame);
+  }
+
+  return {
+    add(write) {
+      if (writer === undefined) {
+        writer = new WireWriter(FRAME_HEADER_BYTES, expectedBytes);
+        setImmediate(flush);
+      }
+      write(writer);
+      if (writer.at >= BATCH_BYTES) flush();
+    },
+    get waitingBytes() {
+      return stream.writableLength;
+    },
+  };
+}
+
+/** Settings of both sides: windows that hold what a round trip at full speed needs. */
+export const WINDOW_BYTES = 8 * 1024 * 1024;

@@ -1,0 +1,155 @@
+/**
+ * One node as a client reaches it: a session stream on its own HTTP/2 connection, opened when first needed, and again
+ * after it was lost. Each operation is one promise; what many callers ask in one turn travels as one message.
+ */
+import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
+import type { Clock } from "../clock.ts";
+import { createBatches, WINDOW_BYTES, type Batches } from "./batches.ts";
+import { createDeframer } from "./framing.ts";
+import { readResults, writeOperation, type Operation, type Result } from "./session-codec.ts";
+import { WireReader } from "./wire.ts";
+
+/** A node that operations can be sent to. */
+export interface NodeConnection {
+  readonly address: string;
+  /** Operations that are not answered yet. */
+  readonly inFlight: number;
+  /**
+   * Executes an operation; its id is set here. Rejects with `Unreachable` if the node cannot be reached, is gone, or does
+   * not answer in time: the operation may have been executed then, unless the error says that it was not sent.
+   */
+  execute(op: Operation, timeoutMs: number): Promise<Result>;
+  close(): void;
+}
+
+/** The node did not answer. */
+export class Unreachable extends Error {
+  /** Whether the operation may have been executed. */
+  readonly maybeExecuted: boolean;
+
+  constructor(message: string, maybeExecuted: boolean) {
+    super(message);
+    this.maybeExecuted = maybeExecuted;
+  }
+}
+
+interface Waiting {
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: Unreachable) => void;
+  readonly dueAt: number;
+}
+
+interface Session {
+  readonly http: ClientHttp2Session;
+  readonly stream: ClientHttp2Stream;
+  readonly batches: Batches;
+}
+
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+/** Deadlines are looked at in steps, so that no operation needs a timer of its own. */
+const SWEEP_MS = 10;
+/** A node that could not be reached is not tried again for this long. */
+const BACKOFF_MS = 200;
+/** A node that reads so slowly is as good as gone. */
+const MAX_WAITING_BYTES = 32 * 1024 * 1024;
+
+/** Makes a connection to a node; nothing is dialled yet. */
+export function createNodeConnection(address: string, clock: Clock): NodeConnection {
+  const waiting = new Map<number, Waiting>();
+  let session: Session | undefined;
+  let nextId = 1;
+  let retryAt = 0;
+  let isSweeping = false;
+  let isClosed = false;
+
+  function open(): Session {
+    const http = connect(`http://${address}`, {
+      settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
+    });
+    http.once("connect", () => http.setLocalWindowSize(WINDOW_BYTES * 2));
+    const stream = http.request({
+      ":method": "POST",
+      ":path": "/heddle.cache.v1.CacheService/Session",
+      "content-type": "application/grpc+proto",
+      te: "trailers",
+    });
+    const opened: Session = { http, stream, batches: createBatches(stream) };
+    const lose = (problem: string) => session === opened && lost(problem);
+    const take = createDeframer(MAX_MESSAGE_BYTES, (message) =>
+      readResults(new WireReader(message), onResult),
+    );
+    stream.on("data", (chunk: Buffer) => {
+      try {
+        take(chunk);
+      } catch (error) {
+        lose(`it sent what is no answer: ${String(error)}`);
+      }
+    });
+    stream.on("error", (error) => lose(error.message));
+    stream.on("close", () => lose("the stream was closed"));
+    http.on("error", (error) => lose(error.message));
+    http.on("goaway", () => lose("it is going away"));
+    http.on("close", () => lose("the connection was closed"));
+    // An idle cache does not keep a process alive.
+    http.unref();
+    return opened;
+  }
+
+  function lost(problem: string): void {
+    const { http } = session as Session;
+    session = undefined;
+    retryAt = clock.monotonic() + BACKOFF_MS;
+    http.destroy();
+    const all = [...waiting.values()];
+    waiting.clear();
+    for (const { reject } of all) reject(new Unreachable(`cache node ${address}: ${problem}`, true));
+  }
+
+  function onResult(result: Result): void {
+    const waiter = waiting.get(result.id);
+    waiting.delete(result.id);
+    waiter?.resolve(result);
+  }
+
+  function sweep(): void {
+    const now = clock.monotonic();
+    for (const [id, { dueAt, reject }] of waiting) {
+      if (dueAt > now) continue;
+      waiting.delete(id);
+      reject(new Unreachable(`cache node ${address} did not answer in time`, true));
+    }
+    isSweeping = waiting.size > 0;
+    if (isSweeping) clock.after(SWEEP_MS, sweep);
+  }
+
+  return {
+    address,
+    get inFlight() {
+      return waiting.size;
+    },
+    execute(op, timeoutMs) {
+      const now = clock.monotonic();
+      if (isClosed || now < retryAt)
+        return Promise.reject(new Unreachable(`cache node ${address} is down`, false));
+      session ??= open();
+      if (session.batches.waitingBytes > MAX_WAITING_BYTES) {
+        return Promise.reject(new Unreachable(`cache node ${address} does not read`, false));
+      }
+      const { batches } = session;
+      return new Promise((resolve, reject) => {
+        const id = nextId;
+        nextId = nextId === 0xffff_ffff ? 1 : nextId + 1;
+        op.id = id;
+        waiting.set(id, { resolve, reject, dueAt: now + timeoutMs });
+        batches.add((writer) => writeOperation(writer, op));
+        if (isSweeping) return;
+        isSweeping = true;
+        clock.after(SWEEP_MS, sweep);
+      });
+    },
+    close() {
+      isClosed = true;
+      if (session !== undefined) lost("the client was closed");
+    },
+  };
+}
