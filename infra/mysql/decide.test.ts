@@ -124,8 +124,11 @@ describe("no group", () => {
     expect(actions([member(1, report(1, "OFFLINE"), { retryAtMs: NOW + 1 }), offline(2)])).toEqual([]);
   });
 
-  test("first makes those leave that are in state ERROR", () => {
-    expect(actions([member(1, report(1, "ERROR")), offline(2), offline(3)])).toEqual(["leave n1"]);
+  test("does not wait for a member in state ERROR to leave, unless it alone has seen everything", () => {
+    const failed = (executed: string) => member(1, report(1, "ERROR", "", { executed }));
+    const others = [offline(2, `${GROUP}:1-5`), offline(3, `${GROUP}:1-7`)];
+    expect(actions([failed(`${GROUP}:1-7`), ...others])).toEqual(["bootstrap n3", "leave n1"]);
+    expect(actions([failed(`${GROUP}:1-8`), ...others])).toEqual(["leave n1"]);
   });
 });
 
@@ -141,5 +144,5 @@ test.each([
 });
 
 test("mostComplete finds none among diverged members", () => {
-  expect(mostComplete([offline(1, `${GROUP}:1-2`), offline(2, `${GROUP}:2-3`)])).toBeUndefined();
+  expect(mostComplete([offline(1, `${GROUP}:1-2`), offline(2, `${GROUP}:2-3`)])).toEqual([]);
 });

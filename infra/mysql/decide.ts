@@ -3,7 +3,7 @@
  * one group. It never makes two writers: a group begins only when every member answers, none is in a group, and one has
  * seen all that any of them has seen.
  */
-import { isSubset, parseGtidSet, unionOf } from "../../mesh/sql/gtid.ts";
+import { isSubset, noGtids, parseGtidSet, unionOf } from "../../mesh/sql/gtid.ts";
 import type { MemberReport } from "./member.ts";
 
 /** What is known about a member at one moment. */
@@ -114,19 +114,17 @@ function beginGroup(situations: readonly Situation[], nowMs: number): Decision {
     ({ report }) => report?.state === "ONLINE" || report?.state === "RECOVERING",
   );
   if (inside !== undefined) return forming(`${inside.name} has lost the majority and has not yet given up`);
-  const failed = situations.filter(({ report }) => report?.state === "ERROR");
-  if (failed.length > 0) {
-    return forming(
-      "the group has ended",
-      failed.map(({ name }) => ({ kind: "leave", member: name })),
-    );
-  }
   const waiting = situations.find(({ retryAtMs }) => nowMs < retryAtMs);
-  if (waiting !== undefined)
-    return forming(`${waiting.name} failed to begin the group and is tried again soon`);
-  const first = mostComplete(situations);
-  if (first !== undefined)
-    return forming(`${first} begins the group`, [{ kind: "bootstrap", member: first }]);
+  if (waiting !== undefined) return forming(`${waiting.name} failed and is tried again soon`);
+  const failed = situations.filter(({ report }) => report?.state === "ERROR");
+  const leaving = failed.map(({ name }): Action => ({ kind: "leave", member: name }));
+  const complete = mostComplete(situations);
+  // Leaving the remains of a group takes 30 s; a member in state ERROR never writes, so the others need not wait for it.
+  const first = complete.find((one) => !failed.includes(one));
+  if (first !== undefined) {
+    return forming(`${first.name} begins the group`, [{ kind: "bootstrap", member: first.name }, ...leaving]);
+  }
+  if (complete.length > 0) return forming("the group has ended", leaving);
   const sets = situations.map(
     ({ name, report }) => `${name} has ${report?.executed}, received ${report?.received}`,
   );
@@ -136,12 +134,12 @@ function beginGroup(situations: readonly Situation[], nowMs: number): Decision {
   );
 }
 
-/** The first member whose executed and received transactions hold those of all others. */
-export function mostComplete(situations: readonly Situation[]): string | undefined {
+/** The members whose executed and received transactions hold those of all others. */
+export function mostComplete(situations: readonly Situation[]): readonly Situation[] {
   const seen = situations.map(({ report }) =>
     unionOf(parseGtidSet(report?.executed ?? ""), parseGtidSet(report?.received ?? "")),
   );
-  return situations.find((_, i) => seen.every((other) => isSubset(other, seen[i] ?? new Map())))?.name;
+  return situations.filter((_, i) => seen.every((other) => isSubset(other, seen[i] ?? noGtids)));
 }
 
 function areTwoGroups(living: readonly Situation[]): boolean {
