@@ -118,17 +118,31 @@ export function tokenServerInterceptor(): Interceptor {
       tell(response.trailer, grown());
       return response;
     } catch (error) {
-      if (error instanceof ConnectError) tell(error.metadata, grown());
-      throw error;
+      throw withTokens(error, grown());
     }
   };
+}
+
+/** The metadata of an error that came over the wire stays on that hop, so that tokens need an error of this one. */
+function withTokens(error: unknown, tokens: string | undefined): unknown {
+  if (!(error instanceof ConnectError) || tokens === undefined) return error;
+  const metadata = error.isWireError ? new Headers() : error.metadata;
+  metadata.set(TOKEN_HEADER, tokens);
+  if (!error.isWireError) return error;
+  const own = new ConnectError(error.rawMessage, error.code, metadata, undefined, error.cause);
+  own.details = error.details;
+  return own;
 }
 
 async function* telling(
   response: StreamResponse,
   grown: () => string | undefined,
 ): StreamResponse["message"] {
-  yield* response.message;
+  try {
+    yield* response.message;
+  } catch (error) {
+    throw withTokens(error, grown());
+  }
   tell(response.trailer, grown());
 }
 
@@ -156,6 +170,11 @@ export function tokenClientInterceptor(): Interceptor {
 }
 
 async function* learning(response: StreamResponse, tokens: Tokens): StreamResponse["message"] {
-  yield* response.message;
+  try {
+    yield* response.message;
+  } catch (error) {
+    if (error instanceof ConnectError) tokens.read(error.metadata.get(TOKEN_HEADER));
+    throw error;
+  }
   tokens.read(response.trailer.get(TOKEN_HEADER));
 }
