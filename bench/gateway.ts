@@ -5,8 +5,6 @@
  *     npm run bench -- gateway [--requests 20000] [--rounds 3] [--prof FOLDER]
  */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -14,8 +12,9 @@ import {
   CancelItemRequestSchema,
   GetItemRequestSchema,
 } from "../gen/ts/heddle/testing/v1/echo_service_pb.ts";
+import { startEcho, startGateway } from "../test/support/gateway.ts";
+import type { NodeProcess } from "../test/support/node-process.ts";
 import type { LoadPlan, LoadResult, Target } from "./load.ts";
-import { start, type Measured } from "./processes.ts";
 
 const CONNECTIONS = 32;
 const RATE = 1000;
@@ -41,23 +40,16 @@ export async function run(args: readonly string[]): Promise<void> {
       prof: { type: "string" },
     },
   });
-  const folder = mkdtempSync(join(tmpdir(), "heddle-bench-"));
-  process.env["HEDDLE__ADMIN"] = "127.0.0.1:0";
-  process.env["HEDDLE__LISTEN"] = "127.0.0.1:0";
-  process.env["HEDDLE__CONTROL"] = "127.0.0.1:0";
-  const echo = await start(["gateway/testing/echo-server.ts"], "serving");
+  const echo = await startEcho();
   const upstream = echo.ready["address"]!;
-  const file = join(folder, "gateway.yaml");
-  writeFileSync(file, `upstreams: [{ name: echo, address: "${upstream}" }]\n`);
   const profile = values.prof === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${values.prof}`];
-  const gateway = await start([...profile, "gateway/main.ts", "--config", file], "ready");
+  const gateway = await startGateway(`upstreams: [{ name: echo, address: "${upstream}" }]`, profile);
   try {
-    const cases = casesOf(gateway.ready["listen"]!, upstream);
+    const cases = casesOf(gateway.edge, upstream);
     await report(cases, gateway, Number(values.requests), Number(values.rounds));
   } finally {
     await gateway.stop();
     await echo.stop();
-    rmSync(folder, { recursive: true });
   }
 }
 
@@ -92,7 +84,7 @@ function casesOf(edge: string, upstream: string): Case[] {
 /** Rounds of all cases are interleaved, so that other load on the machine hits all alike; each figure is the median. */
 async function report(
   cases: readonly Case[],
-  gateway: Measured,
+  gateway: NodeProcess,
   requests: number,
   rounds: number,
 ): Promise<void> {
@@ -116,7 +108,7 @@ async function report(
 
 type Row = Readonly<Record<string, number>>;
 
-async function measure(each: Case, gateway: Measured, how: Omit<LoadPlan, "target">): Promise<Row> {
+async function measure(each: Case, gateway: NodeProcess, how: Omit<LoadPlan, "target">): Promise<Row> {
   const direct = await load({ ...how, target: each.direct });
   const before = gateway.cpuUs();
   const through = await load({ ...how, target: each.through });
