@@ -36,6 +36,14 @@ describe("an instance that said goodbye", () => {
   });
 });
 
+test("a farewell does not bring back who vanished before", () => {
+  const two = known(instanceOf(1), instanceOf(2));
+  two.remove(idOf(1), false, 0);
+  expect(numbers(two)).toEqual([2]);
+  two.remove(idOf(2), true, 0);
+  expect(numbers(two)).toEqual([]);
+});
+
 describe("an instance that vanished", () => {
   test("leaves while at least half of the service remains", () => {
     const four = known(instanceOf(1), instanceOf(2), instanceOf(3), instanceOf(4));

@@ -62,6 +62,7 @@ export class KnownInstances {
   remove(instanceId: string, deregistered: boolean, nowMs: number): void {
     const instance = this.#live.get(instanceId);
     if (instance !== undefined && !deregistered) return this.#lose(instance, nowMs, false);
+    this.#settle();
     this.#live.delete(instanceId);
     this.#lost.delete(instanceId);
     this.#published = undefined;
@@ -78,6 +79,15 @@ export class KnownInstances {
       if (isRemembered(lost, nowMs - lost.sinceMs, counts)) continue;
       this.#lost.delete(id);
       this.#published = undefined;
+    }
+  }
+
+  /** Vanished instances that are not held now are not missed any more: a farewell must not bring them back. */
+  #settle(): void {
+    if (this.#lost.size === 0) return;
+    const counts = this.#countByService();
+    for (const [id, lost] of this.#lost) {
+      if (!isHeld(lost, counts)) this.#lost.delete(id);
     }
   }
 
