@@ -3,7 +3,7 @@
  * give the same state. `stores/registry.lua` says the same to Redis; one test runs both side by side.
  */
 import { clone, equals } from "@bufbuild/protobuf";
-import { InstanceSchema, type Instance } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
+import { InstanceSchema, InstanceState, type Instance } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
 import { withSuspect } from "../../mesh/registry/known-instances.ts";
 import {
   DELTA_LOG_LENGTH,
@@ -146,9 +146,10 @@ export class RegistryMachine {
   }
 }
 
-/** An announced instance without what only the registry may say of it. */
+/** An announced instance without what only the registry may say of it. One that names no state serves. */
 export function asStored(announced: Instance): Instance {
   const instance = clone(InstanceSchema, announced);
+  if (instance.state === InstanceState.UNSPECIFIED) instance.state = InstanceState.SERVING;
   instance.suspect = false;
   instance.problems = [];
   return instance;

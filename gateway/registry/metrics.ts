@@ -11,7 +11,6 @@ export interface Measured {
 }
 
 const stateNames: Readonly<Record<number, string>> = {
-  [InstanceState.UNSPECIFIED]: "unspecified",
   [InstanceState.STARTING]: "starting",
   [InstanceState.SERVING]: "serving",
   [InstanceState.DRAINING]: "draining",
@@ -46,7 +45,7 @@ export function measureRegistry(metrics: MetricsRegistry, measured: Measured): v
 function countByState(instances: Iterable<Instance>): ReadonlyMap<string, number> {
   const counts = new Map([...Object.values(stateNames), "suspect"].map((state) => [state, 0]));
   for (const { state, suspect } of instances) {
-    const name = suspect ? "suspect" : (stateNames[state] ?? "unspecified");
+    const name = suspect ? "suspect" : (stateNames[state] ?? "unknown");
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   return counts;

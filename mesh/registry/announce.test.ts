@@ -60,8 +60,7 @@ let announcement: Announcement;
 
 function start(endpoints: readonly string[] = ["a"]): Announcement {
   const dial = dialInMemory({ a: a.implementation, b: b.implementation });
-  const instance = instanceOf(1, { state: InstanceState.UNSPECIFIED });
-  announcement = announce({ endpoints, dial, instance, random: () => 0.5 });
+  announcement = announce({ endpoints, dial, instance: instanceOf(1), random: () => 0.5 });
   return announcement;
 }
 

@@ -19,7 +19,7 @@ export const FAREWELL_MS = 1000;
 export interface AnnounceOptions {
   /** Control addresses of the gateways, `host:port`. */
   readonly endpoints: readonly string[];
-  /** The instance, whole, with an id of its own. `state` is SERVING if it is not set. */
+  /** The instance, whole, with an id of its own. */
   readonly instance: Instance;
   readonly log?: Logger;
   readonly clock?: Clock;
@@ -55,10 +55,7 @@ export function announce(options: AnnounceOptions): Announcement {
   const leaving = new AbortController();
   const ready = Promise.withResolvers<void>();
   const sessions = new Set<AnnounceSession>();
-  const unspecified = options.instance.state === InstanceState.UNSPECIFIED;
-  let instance: Instance = unspecified
-    ? { ...options.instance, state: InstanceState.SERVING }
-    : options.instance;
+  let instance = options.instance;
 
   const keepAnnouncing = async (endpoint: string): Promise<void> => {
     let failures = 0;
@@ -84,7 +81,10 @@ export function announce(options: AnnounceOptions): Announcement {
       if (leaving.signal.aborted) return;
       failures += 1;
       if (failures === 1)
-        log.warn({ endpoint, problem: messageOf(problem) }, "lost this gateway's registry; trying again");
+        log.warn(
+          { endpoint, problem: messageOf(problem) },
+          "this gateway's registry does not answer; trying again",
+        );
       await sleep(reconnectDelayMs(failures, random), leaving.signal, clock).catch(() => undefined);
     }
   };

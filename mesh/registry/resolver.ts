@@ -66,7 +66,10 @@ export function createResolver(options: ResolverOptions): Resolver {
         await watchEndpoint(dial, endpoint, take, clock, closing.signal);
       } catch (error) {
         if (failures === 0 && !closing.signal.aborted)
-          log.warn({ endpoint, problem: messageOf(error) }, "lost the registry; going on with what is known");
+          log.warn(
+            { endpoint, problem: messageOf(error) },
+            "the registry does not answer; going on with what is known",
+          );
       }
       failures += 1;
       await sleep(reconnectDelayMs(failures, random), closing.signal, clock).catch(() => undefined);

@@ -70,6 +70,11 @@ export function describeStore(name: string, under: StoreUnderTest): void {
       expect(await instances()).toEqual([instanceOf(1)]);
     });
 
+    test("takes an instance that names no state as serving", async () => {
+      await register(instanceOf(1, { state: InstanceState.UNSPECIFIED }));
+      expect(await instances()).toEqual([instanceOf(1)]);
+    });
+
     test("counts a revision for each visible change, and none for a repetition", async () => {
       expect((await register(instanceOf(1))).revision.number).toBe(1);
       expect((await register(instanceOf(1))).revision.number).toBe(1);

@@ -142,12 +142,14 @@ async function answered<Reply>(
   try {
     return await command(connection);
   } catch (error) {
-    throw storeUnavailable(error);
+    throw storeUnavailable(connection.redis, error);
   }
 }
 
-function storeUnavailable(cause: unknown): ConnectError {
-  const message = `the registry's store does not answer: ${messageOf(cause)}`;
+function storeUnavailable({ options, status }: Redis, cause: unknown): ConnectError {
+  // What ioredis says while it is not connected is about its own options.
+  const problem = status === "ready" ? messageOf(cause) : "not connected";
+  const message = `the registry's store, Redis at ${options.host}:${options.port}, does not answer: ${problem}`;
   return rpcError(Code.Unavailable, Reason.STORE_UNAVAILABLE, message, { cause });
 }
 

@@ -80,7 +80,7 @@ export type Instance = Message<"heddle.registry.v1.Instance"> & {
   descriptorDigest: string;
 
   /**
-   * Whether it may be sent calls.
+   * Whether it may be sent calls. Not set: SERVING.
    *
    * @generated from field: heddle.registry.v1.InstanceState state = 9;
    */
