@@ -10,7 +10,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: [...source.map((folder) => `${folder}/**/*.test.ts`), "test/unit/**/*.test.ts"],
-          testTimeout: 10_000,
+          testTimeout: 30_000,
         },
       },
       {

@@ -59,6 +59,7 @@ export function stackUnits(options: StackOptions): readonly Unit[] {
     ports,
     profile,
     redisUrl: redisUrl || `redis://127.0.0.1:${ports.redis}`,
+    dataFolder: folders.data,
     temporalAddress: temporalAddress || `127.0.0.1:${ports.temporal}`,
     mysqlMembers: mysqlPorts.map((port) => `127.0.0.1:${port}`),
     passwordFile: (account) => passwordFile(mysqlFolder, account),

@@ -19,6 +19,7 @@ function nodes(profile: Profile) {
     }),
     redisUrl: "redis://127.0.0.1:6390",
     temporalAddress: "127.0.0.1:7233",
+    dataFolder: "/data",
     mysqlMembers: ["127.0.0.1:3311"],
     passwordFile: (account) => `/secrets/${account}`,
   });

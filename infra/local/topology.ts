@@ -1,4 +1,5 @@
 /** Which Heddle processes the local stack has, and the configuration of each. Pure: nothing is started here. */
+import { join } from "node:path";
 import { create, toJson, type JsonObject } from "@bufbuild/protobuf";
 import { ConfigSchema, type Config } from "../../gen/ts/heddle/config/v1/config_pb.ts";
 import type { PortName, Ports } from "./ports.ts";
@@ -11,6 +12,8 @@ export interface Surroundings {
   readonly config: Config;
   readonly redisUrl: string;
   readonly temporalAddress: string;
+  /** Where processes may keep files. */
+  readonly dataFolder: string;
   /** `host:port` of every MySQL member. */
   readonly mysqlMembers: readonly string[];
   /** File with the password of an account. */
@@ -52,11 +55,12 @@ export function usedPorts(profile: Profile, all: Ports): readonly PortName[] {
 }
 
 function gatewayNode(around: Surroundings, number: number): Node {
+  const name = `gateway-${number}`;
   const listen = local(around, numbered("gateway", number));
   const control = local(around, numbered("control", number));
   const admin = local(around, `${numbered("gateway", number)}_admin` as PortName);
   return {
-    name: `gateway-${number}`,
+    name,
     script: "gateway/main.ts",
     after: ["redis"],
     addresses: { http: listen, grpc: listen, control, admin },
@@ -66,7 +70,7 @@ function gatewayNode(around: Surroundings, number: number): Node {
       control,
       admin,
       instance: { number },
-      redis: { url: around.redisUrl },
+      redis: { url: around.redisUrl, snapshotFile: join(around.dataFolder, `${name}-registry.json`) },
     },
   };
 }
