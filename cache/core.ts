@@ -52,7 +52,7 @@ export interface Core {
   sender(node: string): Sender | undefined;
   senders(): Iterable<Sender>;
   /** Address of a member, for clients. */
-  addressOf(node: string): string;
+  readonly addressOf: (node: string) => string;
   /** Applies a change here, voids the lease of its key and wakes who waits. True: it is the newest. */
   applyHere(change: Change): "applied" | "older" | "no_room";
 }

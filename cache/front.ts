@@ -35,15 +35,18 @@ const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 const INVALID_ARGUMENT = "3";
 const UNAVAILABLE = "14";
 
-/** Listens on `host:port`; `behind` gives the address of the gRPC server once there is one. */
-export async function listenFront(
-  address: string,
-  node: CacheNode,
-  behind: () => string | undefined,
-): Promise<Front> {
+/** What a port passes its traffic to, once that is there. */
+export interface FrontOptions {
+  node(): CacheNode | undefined;
+  /** Address of the gRPC server behind. */
+  behind(): string | undefined;
+}
+
+/** Listens on `host:port`, where port 0 takes a free one. */
+export async function listenFront(address: string, options: FrontOptions): Promise<Front> {
   const server = createServer({ settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: 1000 } });
   const sessions = new Set<ServerHttp2Session>();
-  const inner = createInner(behind);
+  const inner = createInner(() => options.behind());
   server.on("session", (session) => {
     sessions.add(session);
     session.setLocalWindowSize(WINDOW_BYTES * 2);
@@ -52,6 +55,8 @@ export async function listenFront(
   });
   server.on("stream", (stream, headers) => {
     stream.on("error", () => stream.destroy());
+    const node = options.node();
+    if (node === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
     if (headers[":path"] === SESSION_PATH) serveSession(node, stream);
     else if (headers[":path"] === REPLICATE_PATH) {
       respond(stream);

@@ -3,6 +3,7 @@
  * driven through faults in a test, from a seed.
  */
 import { OperationKind, Status } from "../gen/ts/heddle/cache/v1/cache_service_pb.ts";
+import { hash53 } from "../mesh/cache/hash.ts";
 import { result, type Operation, type Result } from "../mesh/cache/session-codec.ts";
 import { SLOT_COUNT } from "../mesh/cache/slots.ts";
 import { createRing, type Ring } from "../mesh/cache/ring.ts";
@@ -10,7 +11,7 @@ import { createVersionClock } from "../mesh/cache/version.ts";
 import type { Clock, Random } from "../mesh/clock.ts";
 import type { AckLevel, Core, Namespace, NodeCounts } from "./core.ts";
 import type { Hello, Inbound, Reply, Transport } from "./frames.ts";
-import { createInvalidations, type Invalidated } from "./invalidate.ts";
+import { createInvalidations, type Invalidated, type Invalidations } from "./invalidate.ts";
 import { createLeases } from "./leases.ts";
 import { read } from "./reads.ts";
 import { isOwner, ownersOf } from "./ownership.ts";
@@ -62,6 +63,7 @@ export interface CacheNode {
 /** Longest value in bytes. */
 export const MAX_VALUE_BYTES = 1024 * 1024;
 const MAX_TAGS = 8;
+const MAX_INVALIDATED = 1000;
 /** A node that was out of the ring for longer comes back empty: others may have forgotten deletions that it missed. */
 export const MAX_ABSENCE_MS = 60_000;
 
@@ -252,6 +254,8 @@ export function createCacheNode(options: NodeOptions): CacheNode {
       if (problem !== undefined)
         return answer(result({ id: op.id, status: Status.INVALID, message: problem }));
       if (op.kind === OperationKind.GET) read(core, op, answer);
+      else if (op.kind === OperationKind.INVALIDATE) invalidateTags(core, invalidations, op, answer);
+      else if (op.kind === OperationKind.RELEASE) answer(release(core, op));
       else writes.write(op, answer);
     },
     invalidate: (tags, soft, done) => invalidations.run(tags, soft, done),
@@ -267,6 +271,26 @@ export function createCacheNode(options: NodeOptions): CacheNode {
   };
 }
 
+function invalidateTags(
+  core: Core,
+  invalidations: Invalidations,
+  op: Operation,
+  answer: (result: Result) => void,
+): void {
+  const name = namespaceOf(op.key) ?? "";
+  const tags = op.tags.map((tag) => hash53(`${name}:${tag}`));
+  invalidations.run(tags, op.stale, ({ applied, unreachable }) => {
+    const status = unreachable.length === 0 ? Status.OK : Status.UNAVAILABLE;
+    answer(result({ id: op.id, status, copies: applied.length, owners: unreachable.map(core.addressOf) }));
+  });
+}
+
+function release(core: Core, op: Operation): Result {
+  const isHeld = core.leases.find(op.key, op.leaseToken) !== undefined;
+  if (isHeld) core.leases.end(op.key);
+  return result({ id: op.id, status: isHeld ? Status.OK : Status.MISS });
+}
+
 /** What is wrong with an operation; undefined if nothing is. */
 function problemOf(core: Core, op: Operation): string | undefined {
   const name = namespaceOf(op.key);
@@ -278,9 +302,14 @@ function problemOf(core: Core, op: Operation): string | undefined {
   }
   if (op.value.length > MAX_VALUE_BYTES)
     return `the value has ${op.value.length} bytes; the most are ${MAX_VALUE_BYTES}`;
-  if (op.tags.length > MAX_TAGS) return `the entry has ${op.tags.length} tags; the most are ${MAX_TAGS}`;
+  const isInvalidation = op.kind === OperationKind.INVALIDATE;
+  if (isInvalidation && op.tags.length > MAX_INVALIDATED) {
+    return `there are ${op.tags.length} tags; the most are ${MAX_INVALIDATED}`;
+  }
+  if (!isInvalidation && op.tags.length > MAX_TAGS)
+    return `the entry has ${op.tags.length} tags; the most are ${MAX_TAGS}`;
   if (op.encoding > 255) return `the encoding is ${op.encoding}; the greatest is 255`;
-  if (op.kind < OperationKind.GET || op.kind > OperationKind.TOUCH)
+  if (op.kind < OperationKind.GET || op.kind > OperationKind.RELEASE)
     return `there is no operation of kind ${op.kind}`;
   return undefined;
 }

@@ -18,7 +18,10 @@ export function nodeName(instance: Pick<Instance, "address">): string {
 }
 
 /** The ring of these instances. */
-export function membershipOf(instances: readonly Instance[], replicas: number): Membership {
+export function membershipOf(
+  instances: readonly Pick<Instance, "address" | "zone" | "weight">[],
+  replicas: number,
+): Membership {
   const byName = new Map(instances.map((instance) => [nodeName(instance), instance]));
   const members = [...byName].map(([id, { zone, weight }]) => ({ id, zone, weight: Math.max(1, weight) }));
   return { ring: createRing(members, replicas), addressOf: (node) => byName.get(node)?.address };

@@ -1,0 +1,37 @@
+/** A node of the cache tier. */
+import { clone, create } from "@bufbuild/protobuf";
+import { CacheService } from "../gen/ts/heddle/cache/v1/cache_service_pb.ts";
+import { ConfigSchema, InstanceSchema } from "../gen/ts/heddle/config/v1/config_pb.ts";
+import { configOrExit, durationMs } from "../mesh/config.ts";
+import { createMesh } from "../mesh/mesh.ts";
+import { service } from "../mesh/rpc/server.ts";
+import { serve } from "../mesh/serve.ts";
+import { observeNode } from "./metrics.ts";
+import { startRuntime } from "./runtime.ts";
+import { createCacheService } from "./service.ts";
+
+const config = clone(ConfigSchema, configOrExit());
+let behind: string | undefined;
+const runtime = await startRuntime({
+  listen: config.listen || "127.0.0.1:7201",
+  advertise: config.instance?.advertise ?? "",
+  config: config.cache,
+  behind: () => behind,
+});
+
+// Others dial the port of the node; the gRPC server stands behind it.
+config.listen = "127.0.0.1:0";
+config.instance ??= create(InstanceSchema);
+config.instance.advertise = runtime.address;
+const mesh = createMesh({ name: "cache", config });
+observeNode(mesh.metrics.registry, runtime.node, runtime.maxBytes);
+
+const hasRegistry = (config.registry?.endpoints ?? []).length > 0;
+if (!hasRegistry) runtime.joinStatic(config.cache?.members.length ? config.cache.members : [runtime.address]);
+
+const served = await serve(mesh, {
+  services: [service(CacheService, createCacheService(runtime.node, runtime.maxBytes))],
+  stop: () => runtime.leave(durationMs(config.drainTimeout, 25_000)),
+});
+behind = served.address;
+if (hasRegistry) runtime.join(mesh.resolver);
