@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { emptyFolder } from "./cache.ts";
 import { isExecutable } from "./path.ts";
-import { downloadPip } from "./pip.ts";
+import { findPip } from "./pip.ts";
 import { run } from "./run.ts";
 import { searchTool, type InstallContext, type Recipe } from "./search.ts";
 import type { Tool, ToolOptions } from "./tool.ts";
@@ -65,23 +65,6 @@ async function installWheel(context: InstallContext): Promise<string> {
   ];
   await run(pip.command, [...pip.args, ...args], { env: pip.env, signal: context.signal });
   return moveIntoPlace(join(draft, "bin", "temporal"), context);
-}
-
-async function findPip(context: InstallContext) {
-  const env = { ...context.env, PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_INPUT: "1" };
-  const check = { env, timeoutMs: 20_000 };
-  const hasPip = await run("python3", ["-m", "pip", "--version"], check).then(
-    () => true,
-    () => false,
-  );
-  if (hasPip) return { command: "python3", args: ["-m", "pip"], env };
-  const hasUv = await run("uv", ["--version"], check).then(
-    () => true,
-    () => false,
-  );
-  if (hasUv) return { command: "uv", args: ["pip"], env };
-  // Debian's python3 has no pip of its own, but a pip runs right out of its wheel.
-  return { command: "python3", args: [join(await downloadPip(context), "pip")], env };
 }
 
 async function installBySdk(context: InstallContext): Promise<string> {
