@@ -9,6 +9,7 @@ import {
 } from "../../gen/ts/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ReflectionV1Alpha } from "../../gen/ts/grpc/reflection/v1alpha/reflection_pb.ts";
 import { createMessageQueue } from "../../mesh/registry/message-queue.ts";
+import { fillJsonNames } from "./json-names.ts";
 
 /** What a server offers. */
 export interface LearnedApi {
@@ -99,6 +100,7 @@ function takeIfSent(files: Map<string, FileDescriptorProto>, answer: Answer): vo
   if (answer.case !== "fileDescriptorResponse") return;
   for (const bytes of answer.value.fileDescriptorProto) {
     const file = fromBinary(FileDescriptorProtoSchema, bytes);
+    fillJsonNames(file);
     if (!files.has(file.name)) files.set(file.name, file);
   }
   if (files.size > MAX_FILES) throw new ConnectError(`more than ${MAX_FILES} files`, Code.InvalidArgument);
