@@ -47,6 +47,7 @@ export const errorRules: readonly ErrorRule[] = [
   { code: 1040, name: "ER_CON_COUNT_ERROR", class: "not_executed" },
   { code: 1203, name: "ER_TOO_MANY_USER_CONNECTIONS", class: "not_executed" },
   { code: 1226, name: "ER_USER_LIMIT_REACHED", class: "not_executed" },
+  { code: 4094, name: "ER_OPERATION_NOT_ALLOWED_WHILE_PRIMARY_CHANGE_IS_RUNNING", class: "not_executed" },
   { code: 4031, name: "ER_CLIENT_INTERACTION_TIMEOUT (was idle too long)", class: "not_executed" },
   { code: "ECONNREFUSED", name: "nobody listens", class: "not_executed" },
   { code: "ETIMEDOUT", name: "connecting took too long", class: "not_executed" },

@@ -116,6 +116,7 @@ class Read implements Queryable {
       } catch (error) {
         if (!(error instanceof SqlError)) throw error;
         this.#giveUp(error);
+        this.#letDown(error);
         await sleep(5 + 10 * this.#options.random(), undefined, this.#options.clock);
       }
     }
@@ -149,16 +150,11 @@ class Read implements Queryable {
   async #run<T>(member: string, isPatient: boolean, use: (connection: Connection) => Promise<T>): Promise<T> {
     const pool = this.#options.pool(member, this.#consistency === "strong");
     const patienceMs = isPatient ? Infinity : this.#options.acquireMs;
+    const connection = await pool.acquire(this.#deadline.atMost(patienceMs));
     try {
-      const connection = await pool.acquire(this.#deadline.atMost(patienceMs));
-      try {
-        return await use(connection);
-      } finally {
-        pool.release(connection);
-      }
-    } catch (error) {
-      if (error instanceof SqlError && error.fatal) this.#letDown(member, error);
-      throw error;
+      return await use(connection);
+    } finally {
+      pool.release(connection);
     }
   }
 
@@ -237,10 +233,10 @@ class Read implements Queryable {
     return false;
   }
 
-  #letDown(member: string, error: SqlError): void {
+  #letDown({ member, code, fatal }: SqlError): void {
     this.#member = undefined;
     this.#failed.add(member);
-    if (!this.#frozen.has(member)) this.#options.monitor.suspect(member, error.code);
+    if (fatal && !this.#frozen.has(member)) this.#options.monitor.suspect(member, code);
   }
 
   /** Throws unless another member may do better. */

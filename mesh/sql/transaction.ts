@@ -147,7 +147,7 @@ class Run implements Tx {
 }
 
 /** Errors after which the server has no transaction any more, or refuses to go on with it. */
-const endings: ReadonlySet<number> = new Set([1213, 1290, 1792, 1836, 3032, 3100, 3101]);
+const endings: ReadonlySet<number> = new Set([1213, 1290, 1792, 1836, 3032, 3100, 3101, 4094]);
 
 function endsTransaction(error: SqlError): boolean {
   return error.fatal || endings.has(error.errno);
