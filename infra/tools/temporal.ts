@@ -21,7 +21,7 @@ export interface TemporalTool extends Tool {
 
 const PINNED = fileURLToPath(new URL("../../third_party/temporal/", import.meta.url));
 const SDK_DOWNLOAD_LIMIT_MS = 90_000;
-const GO_BUILD_LIMIT_MS = 20 * 60_000;
+const GO_BUILD_LIMIT_MS = 30 * 60_000;
 const GO_WAY = "Go build of third_party/temporal";
 
 const recipe: Recipe = {
