@@ -39,9 +39,10 @@ export async function requestSaga(tx: Tx, kind: SagaKind, order: Order): Promise
   await enqueue(tx, { topic: kind, aggregateId: order.orderId, payload: toBinary(OrderSchema, order) });
 }
 
-/** Makes a starter. It connects when there is something to start. */
+/** Makes a starter. It need not find Temporal: it connects now, or when there is something to start. */
 export function createSagaStarter({ address, namespace, taskQueue }: SagaStarterOptions): SagaStarter {
   const connection = Connection.lazy({ address });
+  connection.ensureConnected().catch(() => {});
   const client = new Client({ connection, namespace });
   return {
     async start({ topic, payload }) {

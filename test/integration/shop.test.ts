@@ -1,8 +1,14 @@
 /** The shop, as a REST client sees it: real services, saga, databases and gateway. */
+import { createClient } from "@connectrpc/connect";
 import { Connection, WorkflowClient } from "@temporalio/client";
 import { createConnection } from "mysql2/promise";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
+import { AccountingParticipantService } from "../../gen/ts/shop/accounting/v1/participant_service_pb.ts";
 import { membersOf } from "../../infra/mysql/folder.ts";
+import { hasReason } from "../../mesh/errors.ts";
+import { createChannel, type Channel } from "../../mesh/rpc/channel.ts";
+import { createTransport } from "../../mesh/rpc/transport.ts";
 import {
   createStackPlace,
   launch,
@@ -183,6 +189,53 @@ describe("cancelling", () => {
     const answer = await shop.call(`/v1/orders/${orderId}:cancel`, {});
     expect(answer).toMatchObject({ status: 400, body: { details: [{ reason: "WRONG_STATE" }, {}] } });
   });
+});
+
+describe("accounting, called by sagas", () => {
+  test("refunds what was captured when the order is cancelled", async () => {
+    const consumer = await shop.consumer({ balanceCents: 5000 });
+    const orderId = await shop.order(consumer, pizza);
+    await shop.settled(orderId);
+    const branch = { sagaId: `settle/${orderId}`, step: "capture" };
+    await accounting().capturePayment({ branch, orderId });
+    expect(await shop.account(consumer)).toEqual({
+      balance: 5000 - PIZZA_CENTS,
+      held: 0,
+      captured: PIZZA_CENTS,
+    });
+    await shop.call(`/v1/orders/${orderId}:cancel`, {});
+    expect(await shop.settled(orderId)).toMatchObject({ state: "CANCELLED" });
+    expect(await shop.account(consumer)).toEqual({ balance: 5000, held: 0, captured: 0 });
+  });
+
+  test("holds once, gives back once, and never holds what was undone before it came", async () => {
+    const consumerId = await shop.consumer({ balanceCents: 5000 });
+    const hold = (saga: string) => {
+      const branch = { sagaId: `${saga}/${consumerId}`, step: "authorize-card" };
+      const orderId = `${saga}-of-${consumerId}`.slice(0, 64);
+      return {
+        authorize: () => accounting().authorizeCard({ branch, orderId, consumerId, amountCents: 700n }),
+        giveBack: () => accounting().reverseAuthorization({ branch, orderId }),
+      };
+    };
+    const { authorize, giveBack } = hold("twice");
+    await Promise.all([authorize(), authorize()]);
+    expect(await shop.account(consumerId)).toMatchObject({ balance: 4300, held: 700 });
+    await Promise.all([giveBack(), giveBack()]);
+    expect(await shop.account(consumerId)).toMatchObject({ balance: 5000, held: 0 });
+
+    const late = hold("late");
+    await late.giveBack();
+    await expect(late.authorize()).rejects.toSatisfy((error) => hasReason(error, Reason.ALREADY_COMPENSATED));
+    expect(await shop.account(consumerId)).toMatchObject({ balance: 5000, held: 0 });
+  });
+
+  const accounting = () => createClient(AccountingParticipantService, createTransport(channel));
+  let channel: Channel;
+  beforeAll(() => {
+    channel = createChannel({ address: `127.0.0.1:${place.ports.accounting}` });
+  });
+  afterAll(() => channel.close());
 });
 
 test("tickets move on in order only, and a step that was done is done", async () => {
