@@ -125,7 +125,7 @@ export function createDatabase(options: DatabaseOptions): Database {
   });
   const read = createReader({
     ...shared,
-    pool: (member, isStrong) => pools.reading(member, isStrong),
+    pool: (member, kind) => pools.reading(member, kind),
     ...(options.preferMember !== undefined && { preferMember: options.preferMember }),
     token: () => formatGtidSet(currentTokens()?.of(name) ?? new Map()),
   });

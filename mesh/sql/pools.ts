@@ -1,7 +1,7 @@
 /**
- * The connections to all members. Three kinds: those that write; those that read, whose session is read only, so that a
- * misplaced write fails on the primary too; and those for strong reads, which wait for what others have committed.
- * Spare connections to members that may become the primary make a promotion cost no handshakes.
+ * The connections to all members, of several kinds: those that write, and those that read, whose session is read only, so
+ * that a misplaced write fails on the primary too. Spare connections to members that may become the primary make a
+ * promotion cost no handshakes.
  */
 import type { Clock } from "../clock.ts";
 import { connect } from "./connection.ts";
@@ -25,20 +25,29 @@ export interface PoolsOptions {
 /** The pools. */
 export interface Pools {
   writing(member: string): MemberPool;
-  reading(member: string, isStrong: boolean): MemberPool;
+  reading(member: string, kind: ReadKind): MemberPool;
   close(): void;
 }
 
-type Kind = "write" | "read" | "strong";
+/**
+ * How a member answers a read: `primary` not before a new primary has everything that the former one committed, `any` with
+ * whatever it has, `strong` not before it has all that was committed anywhere.
+ */
+export type ReadKind = "primary" | "any" | "strong";
+
+type Kind = "write" | ReadKind;
 
 const COMMON =
   "time_zone = '+00:00', SESSION transaction_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 2";
 
-/** One statement for each new session of a kind. */
+const READ_ONLY = `${COMMON}, SESSION transaction_read_only = ON`;
+
+/** One statement for each new session of a kind. https://dev.mysql.com/doc/refman/9.7/en/group-replication-consistency-guarantees.html */
 const setups: Readonly<Record<Kind, string>> = {
   write: `SET SESSION ${COMMON}`,
-  read: `SET SESSION ${COMMON}, SESSION transaction_read_only = ON`,
-  strong: `SET SESSION ${COMMON}, SESSION transaction_read_only = ON, SESSION group_replication_consistency = 'BEFORE'`,
+  primary: `SET SESSION ${READ_ONLY}`,
+  any: `SET SESSION ${READ_ONLY}, SESSION group_replication_consistency = 'EVENTUAL'`,
+  strong: `SET SESSION ${READ_ONLY}, SESSION group_replication_consistency = 'BEFORE'`,
 };
 
 /** Makes the pools. */
@@ -57,7 +66,7 @@ export function createPools(options: PoolsOptions): Pools {
   });
   return {
     writing: (member) => pool("write", member),
-    reading: (member, isStrong) => pool(isStrong ? "strong" : "read", member),
+    reading: (member, kind) => pool(kind, member),
     close() {
       unwatch();
       for (const each of pools.values()) each.close();

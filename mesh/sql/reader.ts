@@ -14,6 +14,7 @@ import { refused, type Hold } from "./hold.ts";
 import type { MemberPool } from "./member-pool.ts";
 import type { SqlMetrics } from "./metrics.ts";
 import type { Monitor } from "./monitor.ts";
+import type { ReadKind } from "./pools.ts";
 import type { Queryable } from "./queryable.ts";
 import { whyNoWriter } from "./topology.ts";
 import { misuse } from "./transaction.ts";
@@ -32,8 +33,8 @@ export type Consistency = "primary" | "session" | "strong" | "eventual";
 export interface ReaderOptions {
   readonly monitor: Monitor;
   readonly hold: Hold;
-  /** The pool of connections that read from a member; those for `strong` are their own. */
-  readonly pool: (member: string, isStrong: boolean) => MemberPool;
+  /** The pool of connections that read from a member. */
+  readonly pool: (member: string, kind: ReadKind) => MemberPool;
   /** Number of the member that reads go to if it is fit, from 1, in the order of addresses. Absent: any. */
   readonly preferMember?: number;
   readonly acquireMs: number;
@@ -57,9 +58,9 @@ const TOKEN_PAUSE_MS = 50;
 /** How long the members have to tell who is the primary before it is asked without a token. */
 const REFRESH_MS = 100;
 /** A statement that takes longer makes its member be asked whether it is alive. */
-const STALL_MS = 80;
+const STALL_MS = 60;
 /** How long it has to say so. */
-const ALIVE_MS = 80;
+const ALIVE_MS = 60;
 /** A member that did not is passed over by other reads this long, if there are others. */
 const PASS_OVER_MS = 1000;
 
@@ -148,7 +149,7 @@ class Read implements Queryable {
   }
 
   async #run<T>(member: string, isPatient: boolean, use: (connection: Connection) => Promise<T>): Promise<T> {
-    const pool = this.#options.pool(member, this.#consistency === "strong");
+    const pool = this.#options.pool(member, this.#kind());
     const patienceMs = isPatient ? Infinity : this.#options.acquireMs;
     const connection = await pool.acquire(this.#deadline.atMost(patienceMs));
     try {
@@ -216,13 +217,18 @@ class Read implements Queryable {
       const { members, readers, refusal } = monitor.topology;
       const preferred = preferMember === undefined ? undefined : members[(preferMember - 1) % members.length];
       const fit = readers.filter((reader) => !this.#failed.has(reader) && !this.#isFrozen(reader));
-      const load = (member: string) => pool(member, this.#consistency === "strong").load;
+      const load = (member: string) => pool(member, this.#kind()).load;
       const chosen = chooseReader(fit.length > 0 ? fit : readers, preferred?.address, load, random);
       if (chosen !== undefined) return chosen;
       if (refusal !== undefined) throw refused(refusal);
       if (this.#deadline.isOver()) throw noReader(monitor);
       await sleep(this.#deadline.atMost(20), undefined, clock);
     }
+  }
+
+  #kind(): ReadKind {
+    if (this.#needsPrimary) return "primary";
+    return this.#consistency === "strong" ? "strong" : "any";
   }
 
   #isFrozen(member: string): boolean {
