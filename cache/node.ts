@@ -119,7 +119,7 @@ export function createCacheNode(options: NodeOptions): CacheNode {
   };
   const writes = createWrites(core);
   const invalidations = createInvalidations(core);
-  const upkeep = createUpkeep(core, announceRing);
+  const upkeep = createUpkeep(core, becameWarm);
 
   /** A deletion may be forgotten once every owner has applied it. */
   function isHeardOf(entry: number): boolean {
@@ -188,6 +188,11 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     for (const stream of inbound) stream.send(frame);
   }
 
+  function becameWarm(): void {
+    announceRing();
+    for (const sender of senders.values()) sender.announceWarm();
+  }
+
   function setRing(next: Ring): void {
     const before = ring;
     ring = next;
@@ -236,7 +241,7 @@ export function createCacheNode(options: NodeOptions): CacheNode {
         const id = store.find(key);
         if (id !== -1) senders.get(node)?.append(appendOf(store, id), store.seq);
       },
-      onChange: () => upkeep.peerChanged(),
+      onWarm: becameWarm,
     });
     return {
       frame: (frame) => inbound.has(stream) && receiver.frame(frame),

@@ -14,8 +14,8 @@ export interface ReceiverOptions {
   send(reply: Reply): unknown;
   /** The other node holds an older entry than this one: send it what is here. */
   pushBack(node: string, key: Uint8Array): void;
-  /** This node became warm for slots, or the other one goes by another ring. */
-  onChange(): void;
+  /** This node became warm for slots. */
+  readonly onWarm: () => void;
 }
 
 /** Begins to receive. The caller has checked that `from` may speak. */
@@ -67,7 +67,7 @@ export function createReceiver(options: ReceiverOptions): { frame(frame: Frame):
       if (place === -1 || place >= ring.replicas || !hasSlot(slots, slot)) continue;
       hasChanged = core.warm.set(slot, true) || hasChanged;
     }
-    if (hasChanged) options.onChange();
+    if (hasChanged) options.onWarm();
   }
 
   return {
@@ -84,8 +84,6 @@ export function createReceiver(options: ReceiverOptions): { frame(frame: Frame):
         send({ kind: "raised", clock: { ...frame.clock, version } });
       } else if (frame.kind === "swept") {
         becomeWarm(frame.slots);
-      } else {
-        options.onChange();
       }
       acknowledgeSoon();
     },

@@ -53,6 +53,8 @@ export interface Sender {
   missed(): void;
   /** The other node ought to hold these slots, whatever it got before. */
   fill(slots: readonly number[]): void;
+  /** This node is warm for more slots: the other one is, too, as far as it has everything. */
+  announceWarm(): void;
   close(): void;
 }
 
@@ -159,7 +161,8 @@ export function createSender(options: SenderOptions): Sender {
       case "ring":
         ringDigest = reply.digest;
         warm = reply.warm;
-        return options.onRing(reply);
+        options.onRing(reply);
+        return announceWarm();
     }
   }
 
@@ -183,6 +186,8 @@ export function createSender(options: SenderOptions): Sender {
     if (sweep?.last !== undefined && sweep.last <= upTo) {
       synced = Math.max(synced, sweep.upTo);
       sweep = undefined;
+      // The other one may have changed its ring since it was told.
+      announceWarm();
     }
     advanceSynced();
     const isRefused = new Set(refused);
@@ -225,6 +230,17 @@ export function createSender(options: SenderOptions): Sender {
       current.last = sent;
     } else if (unackedBytes < SWEEP_CREDIT_BYTES) {
       clock.after(0, () => sweep === current && continueSweep(current));
+    }
+  }
+
+  /** Says again what this node is warm for, if the other one has everything and has not drawn the conclusion yet. */
+  function announceWarm(): void {
+    // A sweep that runs says it at its end.
+    if (!isUp() || warm === undefined || sweep !== undefined || isBehind || full.size > 0) return;
+    const own = options.ownWarm();
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (!hasSlot(own, slot) || hasSlot(warm, slot) || !options.belongs(slot)) continue;
+      return push({ kind: "swept", slots: own.slice() }, 0, undefined);
     }
   }
 
@@ -276,6 +292,7 @@ export function createSender(options: SenderOptions): Sender {
     missed() {
       isBehind = true;
     },
+    announceWarm,
     fill(slots) {
       for (const slot of slots) full.set(slot, true);
       if (isUp()) startSweep();

@@ -31,10 +31,12 @@ export function createHttp2Transport(addressOf: (node: string) => string): Trans
         http.destroy();
         if (isLost) setImmediate(() => events.lost());
       };
+      let heardAt = performance.now();
+      const heard = () => (heardAt = performance.now());
       const pings = setInterval(() => {
-        if (!http.destroyed && !http.connecting) http.ping(() => {});
+        if (performance.now() - heardAt > SILENCE_MS) end(true);
+        else if (!http.connecting) http.ping(heard);
       }, PING_MS).unref();
-      http.setTimeout(SILENCE_MS, () => end(true));
       receive(
         stream,
         (message) => readReplies(message, (reply) => isOpen && events.reply(reply)),
