@@ -3,6 +3,7 @@
  * (draft-ietf-httpapi-idempotency-key-header): the same key with the same request gives the first one's answer, with
  * another request it is refused, and while the first one still runs the second is told to come back.
  */
+import { randomUUID } from "node:crypto";
 import {
   fromBinary,
   toBinary,
@@ -24,7 +25,10 @@ export const IDEMPOTENCY_KEY_HEADER = "idempotency-key";
 export interface IdempotentCall<Desc extends DescMessage> {
   /** Whose keys these are: the method, with the identity of the caller where there is one. At most 128 characters. */
   readonly scope: string;
-  /** Value of the header; null or empty: the call has no key, and runs each time. */
+  /**
+   * Value of the header. Null or empty: the call has none. Then it runs each time, under a key of its own, by which a
+   * commit whose answer was lost is found out.
+   */
   readonly key: string | null | undefined;
   readonly request: Message;
   /** Schema of the response. */
@@ -38,8 +42,7 @@ export async function idempotent<Desc extends DescMessage>(
   work: (tx: Tx) => Promise<MessageInitShape<Desc>>,
 ): Promise<MessageShape<Desc>> {
   const run = async (tx: Tx) => create(response, await work(tx));
-  if (key === undefined || key === null || key === "") return db.write(run);
-  const write = { scope, key: parseKey(key), fingerprint: fingerprint(request) };
+  const write = { scope, key: key ? parseKey(key) : randomUUID(), fingerprint: fingerprint(request) };
   return db.write((tx) => once(tx, write, messageCodec(response), run), { canRerun: true });
 }
 

@@ -2,6 +2,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { AccountSchema, type Account } from "../../gen/ts/shop/accounting/v1/accounting_pb.ts";
 import {
+  CreateAccountResponseSchema,
   DepositResponseSchema,
   type AccountingService,
 } from "../../gen/ts/shop/accounting/v1/accounting_service_pb.ts";
@@ -23,16 +24,20 @@ export function createAccountingService({
   readonly db: Database;
 }): ServiceImpl<typeof AccountingService> {
   return {
-    async createAccount({ accountId }) {
-      const account = await db
-        .write(async (tx) => {
-          await insertAccount(tx, accountId);
-          return existing(tx, accountId);
-        })
-        .catch((error: unknown) => {
-          throw isDuplicateKey(error) ? alreadyExists(resource(accountId)) : error;
-        });
-      return { account };
+    createAccount(request, { requestHeader }) {
+      const { accountId } = request;
+      const call = {
+        scope: "shop.accounting.v1.AccountingService/CreateAccount",
+        key: requestHeader.get(IDEMPOTENCY_KEY_HEADER),
+        request,
+        response: CreateAccountResponseSchema,
+      };
+      return idempotent(db, call, async (tx) => {
+        await insertAccount(tx, accountId);
+        return { account: await existing(tx, accountId) };
+      }).catch((error: unknown) => {
+        throw isDuplicateKey(error) ? alreadyExists(resource(accountId)) : error;
+      });
     },
 
     deposit(request, { requestHeader }) {
@@ -52,13 +57,13 @@ export function createAccountingService({
     },
 
     async updateAccount({ accountId, disabled }) {
-      const account = await db.write(async (tx) => {
+      const work = async (tx: Tx) => {
         const account = await existing(tx, accountId);
         if (disabled === undefined) return account;
         await setDisabled(tx, accountId, disabled);
         return { ...account, disabled };
-      });
-      return { account };
+      };
+      return { account: await db.write(work, { canRerun: true }) };
     },
 
     async getAccount({ accountId }) {

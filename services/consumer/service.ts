@@ -2,8 +2,12 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { ulid } from "ulid";
 import { ConsumerSchema } from "../../gen/ts/shop/consumer/v1/consumer_pb.ts";
-import type { ConsumerService } from "../../gen/ts/shop/consumer/v1/consumer_service_pb.ts";
+import {
+  CreateConsumerResponseSchema,
+  type ConsumerService,
+} from "../../gen/ts/shop/consumer/v1/consumer_service_pb.ts";
 import { alreadyExists, notFound } from "../../mesh/resources.ts";
+import { idempotent, IDEMPOTENCY_KEY_HEADER } from "../../mesh/saga/idempotency.ts";
 import { callerConsistency } from "../../mesh/sql/caller.ts";
 import type { Database } from "../../mesh/sql/database.ts";
 import { isDuplicateKey } from "../../mesh/sql/errors.ts";
@@ -18,18 +22,21 @@ export function createConsumerService({
   readonly db: Database;
 }): ServiceImpl<typeof ConsumerService> {
   return {
-    async createConsumer(request) {
+    createConsumer(request, { requestHeader }) {
       const consumerId = request.consumerId || ulid().toLowerCase();
       const orderLimitCents = request.orderLimitCents || DEFAULT_ORDER_LIMIT_CENTS;
-      const consumer = await db
-        .write(async (tx) => {
-          await insertConsumer(tx, { consumerId, name: request.name, orderLimitCents });
-          return (await getConsumer(tx, consumerId))!;
-        })
-        .catch((error: unknown) => {
-          throw isDuplicateKey(error) ? alreadyExists(resource(consumerId)) : error;
-        });
-      return { consumer };
+      const call = {
+        scope: "shop.consumer.v1.ConsumerService/CreateConsumer",
+        key: requestHeader.get(IDEMPOTENCY_KEY_HEADER),
+        request,
+        response: CreateConsumerResponseSchema,
+      };
+      return idempotent(db, call, async (tx) => {
+        await insertConsumer(tx, { consumerId, name: request.name, orderLimitCents });
+        return { consumer: (await getConsumer(tx, consumerId))! };
+      }).catch((error: unknown) => {
+        throw isDuplicateKey(error) ? alreadyExists(resource(consumerId)) : error;
+      });
     },
 
     async getConsumer({ consumerId }) {

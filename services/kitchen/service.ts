@@ -4,7 +4,7 @@ import { KitchenSchema, TicketSchema, type Ticket } from "../../gen/ts/shop/kitc
 import type { KitchenService } from "../../gen/ts/shop/kitchen/v1/kitchen_service_pb.ts";
 import { notFound, wrongState } from "../../mesh/resources.ts";
 import { callerConsistency } from "../../mesh/sql/caller.ts";
-import type { Database } from "../../mesh/sql/database.ts";
+import type { Database, Tx } from "../../mesh/sql/database.ts";
 import { getKitchen, getTicket, lockTicket, setState, updateKitchen, type StateName } from "./store.ts";
 
 /** Makes the service. */
@@ -17,15 +17,15 @@ export function createKitchenService({ db }: { readonly db: Database }): Service
     },
 
     async updateKitchen({ kitchenId, open, capacity }) {
-      const kitchen = await db.write(async (tx) => {
+      const work = async (tx: Tx) => {
         const kitchen = await getKitchen(tx, kitchenId, "FOR UPDATE");
         if (kitchen === undefined) throw noKitchen(kitchenId);
         kitchen.open = open ?? kitchen.open;
         kitchen.capacity = capacity ?? kitchen.capacity;
         await updateKitchen(tx, kitchen);
         return kitchen;
-      });
-      return { kitchen };
+      };
+      return { kitchen: await db.write(work, { canRerun: true }) };
     },
 
     async getTicket({ ticketId }) {
@@ -46,7 +46,7 @@ export function createKitchenService({ db }: { readonly db: Database }): Service
 
 /** Moves a ticket on; one that is there already stays. */
 function moveTicket(db: Database, ticketId: string, from: StateName, to: StateName): Promise<Ticket> {
-  return db.write(async (tx) => {
+  const work = async (tx: Tx) => {
     const head = await lockTicket(tx, ticketId);
     if (head === undefined) throw noTicket(ticketId);
     if (head.state !== to) {
@@ -54,7 +54,8 @@ function moveTicket(db: Database, ticketId: string, from: StateName, to: StateNa
       await setState(tx, ticketId, head, to);
     }
     return (await getTicket(tx, ticketId))!;
-  });
+  };
+  return db.write(work, { canRerun: true });
 }
 
 function noKitchen(kitchenId: string) {

@@ -73,7 +73,7 @@ export function createOrderService({
     },
 
     async cancelOrder({ orderId }) {
-      const order = await db.write((tx) => cancel(tx, orderId));
+      const order = await db.write((tx) => cancel(tx, orderId), { canRerun: true });
       changes.notify(orderId);
       wake();
       return { order };
