@@ -23,6 +23,7 @@ export function createCacheService(
           ifVersion: Number(op.ifVersion),
           leaseToken: Number(op.leaseToken),
           minVersion: Number(op.minVersion),
+          deadline: Number(op.deadline),
         };
         node.execute({ ...op, ...numbers }, (result) =>
           resolve({

@@ -41,6 +41,9 @@ export function createWrites(core: Core): Writes {
       waiting.push(() => write(copy, answer));
       return;
     }
+    if (op.deadline !== 0 && core.clock.now() > op.deadline) {
+      return answer(result({ id: op.id, status: Status.UNAVAILABLE, message: "the write came too late" }));
+    }
     const slot = slotOf(op.key);
     const place = core.ring().place(slot, core.self);
     if (place === -1 || (place > 0 && !op.standIn)) return answer(notOwner(core, op, slot));

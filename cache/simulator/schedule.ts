@@ -3,7 +3,7 @@ import { OperationKind, Status } from "../../gen/ts/heddle/cache/v1/cache_servic
 import { operation, type Operation } from "../../mesh/cache/session-codec.ts";
 import { slotOf } from "../../mesh/cache/slots.ts";
 import { findDiverged, findLost, findNotLinearizable, findTwoWinners, type Event } from "./checkers.ts";
-import { createWorld, type Mutations, type World } from "./world.ts";
+import { createWorld, START_MS, type Mutations, type World } from "./world.ts";
 
 /** What goes wrong in a run. */
 export type Fault = "none" | "kill" | "restart" | "cut" | "isolate" | "absent" | "pause" | "split";
@@ -188,7 +188,7 @@ function call(world: World, op: Operation, skip: number, done: Done): void {
       attempt(isConditional && isUnsure ? [] : rest, standIn, isUnsure);
     };
     world.after(ATTEMPT_MS, () => next(true, true));
-    world.ask(node, { ...op, standIn }, (result) => {
+    world.ask(node, { ...op, standIn, deadline: START_MS + world.now() + ATTEMPT_MS }, (result) => {
       if (isOver) return;
       if (result.status === Status.WARMING || result.status === Status.NOT_OWNER)
         return next(standIn, isUnsure);

@@ -56,6 +56,7 @@ const operations = array(
     ack: constantFrom(Ack.UNSPECIFIED, Ack.ONE, Ack.AVAILABLE),
     standIn: boolean(),
     cold: boolean(),
+    deadline: version(),
   }),
   { maxLength: 5 },
 );
@@ -84,6 +85,7 @@ function generatedRequest(ops: readonly Operation[]) {
       ifVersion: BigInt(op.ifVersion),
       leaseToken: BigInt(op.leaseToken),
       minVersion: BigInt(op.minVersion),
+      deadline: BigInt(op.deadline),
     })),
   });
 }

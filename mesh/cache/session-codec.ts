@@ -25,6 +25,7 @@ export interface Operation {
   ack: Ack;
   standIn: boolean;
   cold: boolean;
+  deadline: number;
 }
 
 /** `heddle.cache.v1.Result`; fixed64 fields as numbers. */
@@ -81,6 +82,7 @@ export function writeOperationFields(writer: WireWriter, op: Operation): void {
   writer.uint32(16, op.ack);
   writer.bool(17, op.standIn);
   writer.bool(18, op.cold);
+  writer.fixed64(19, op.deadline);
 }
 
 /** Reads a SessionRequest, one operation after the other. Throws RangeError for a malformed one. */
@@ -188,6 +190,9 @@ function readOperationField(reader: WireReader, op: Operation, tag: number): boo
     case 144:
       op.cold = reader.varint() !== 0;
       return true;
+    case 153:
+      op.deadline = reader.fixed64();
+      return true;
     default:
       return false;
   }
@@ -259,6 +264,7 @@ function emptyOperation(): Operation {
     ack: Ack.UNSPECIFIED,
     standIn: false,
     cold: false,
+    deadline: 0,
   };
 }
 

@@ -77,7 +77,10 @@ export function createCacheTier(options: CacheTierOptions): CacheTier {
       const attemptMs = Math.min(remainingMs, attemptLimitMs(op, queue.length > 0));
       let answer: Result;
       try {
-        answer = await connectionTo(address).execute({ ...op, standIn }, attemptMs);
+        answer = await connectionTo(address).execute(
+          { ...op, standIn, deadline: deadlineOf(op, attemptMs) },
+          attemptMs,
+        );
       } catch (error) {
         problem = (error as Error).message;
         if (isConditional(op) && !(error instanceof Unreachable && !error.maybeExecuted)) break;
@@ -101,6 +104,11 @@ export function createCacheTier(options: CacheTierOptions): CacheTier {
       if (redirects > 1) await delay(clock, REDIRECT_DELAY_MS);
     }
     return coldest === undefined ? unavailable(problem) : askCold(op, coldest, dueAt - clock.monotonic());
+  }
+
+  /** A write that waits in a node which stands still must not happen once it was given to another one. */
+  function deadlineOf(op: Operation, attemptMs: number): number {
+    return op.kind === OperationKind.GET ? 0 : Math.ceil(clock.now() + attemptMs);
   }
 
   /** Nobody else has it either: the node that owns the key may say so. */

@@ -7,7 +7,7 @@
 const GROWTH = 2;
 const FIRST_BYTES = 4096;
 
-/** Appends fields to a buffer that grows. Numbers of fields other than varints are below 16. */
+/** Appends fields to a buffer that grows. Numbers of length-delimited fields are below 16. */
 export class WireWriter {
   buffer: Buffer;
   at: number;
@@ -47,8 +47,8 @@ export class WireWriter {
   /** A fixed64 field; 0 is left out. */
   fixed64(field: number, value: number): void {
     if (value === 0) return;
-    this.ensure(9);
-    this.buffer[this.at++] = (field << 3) | 1;
+    this.ensure(10);
+    this.varint(field * 8 + 1);
     this.raw64(value);
   }
 
