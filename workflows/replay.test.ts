@@ -33,7 +33,7 @@ async function replay(name: string, history: unknown = recorded(name)): Promise<
   throw new Error("nothing was replayed");
 }
 
-describe("recorded histories", () => {
+describe("recorded histories", { timeout: 60_000 }, () => {
   test("are there for every scenario, and for nothing else", () => {
     const files = readdirSync(folder).filter((file) => file.endsWith(".json"));
     expect(files.sort()).toEqual(scenarios.map(({ name }) => `${name}.json`).sort());
