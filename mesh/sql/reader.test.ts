@@ -15,9 +15,9 @@ afterEach(() => void vi.useRealTimers());
 const [A, B, C] = ["a:1", "b:1", "c:1"];
 const WAIT = "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?) AS late";
 
-function readerOf(answer: Answer, { token = "", preferMember = 2 } = {}) {
+function readerOf(answer: Answer, { token = "", preferMember = 2, busy = [] as string[] } = {}) {
   const monitor = fakeMonitor([A, B, C]);
-  const { pool, log } = fakePools(answer);
+  const { pool, log } = fakePools(answer, busy);
   const hold = createHold({ monitor, max: 10, clock: systemClock });
   const read = createReader({
     monitor,
@@ -94,6 +94,33 @@ describe("reader", () => {
     );
     monitor.set({ writer: undefined });
     expect(await run("session")).toEqual([{ one: 1 }]);
+  });
+
+  test("never waits for a primary because of a token: a member that can answer does", async () => {
+    let isFrozen = true;
+    const { monitor, run, log } = readerOf(
+      (sql, member) => {
+        if (member === A) return new Promise(() => undefined);
+        if (sql === WAIT) return { rows: [{ late: isFrozen ? 1 : 0 }] };
+        return rows;
+      },
+      { token: "t:1" },
+    );
+    monitor.answers = async (address) => address !== A;
+    setTimeout(() => (isFrozen = false), 300);
+    const begin = Date.now();
+    let tookMs = 0;
+    expect(await run("session", ["SELECT 1"], () => (tookMs = Date.now() - begin))).toEqual([{ one: 1 }]);
+    expect(tookMs).toBeLessThan(600);
+    expect(log.filter((line) => line.startsWith(A))).toHaveLength(1);
+  });
+
+  test("tries the others when a member has no connection to give, and says so only when none has", async () => {
+    const { monitor, run, log } = readerOf(() => rows, { busy: [B] });
+    expect(await run("eventual")).toEqual([{ one: 1 }]);
+    expect(log).toHaveLength(1);
+    monitor.set({ writer: A, readers: [B] });
+    expect(hasReason(await run("eventual"), Reason.POOL_EXHAUSTED)).toBe(true);
   });
 
   test("moves to another member when one is lost in the middle of a read", async () => {

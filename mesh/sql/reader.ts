@@ -61,7 +61,7 @@ const REFRESH_MS = 100;
 const STALL_MS = 60;
 /** How long it has to say so. */
 const ALIVE_MS = 60;
-/** A member that did not is passed over by other reads this long, if there are others. */
+/** A member that did not, or had no connection to give, is passed over by other reads this long, if there are others. */
 const PASS_OVER_MS = 1000;
 
 /** Makes a reader. */
@@ -81,14 +81,14 @@ class Read implements Queryable {
   readonly #options: ReaderOptions;
   readonly #consistency: Consistency;
   readonly #deadline: Deadline;
-  /** Members that seem frozen, and until when they are passed over. Shared by all reads. */
+  /** Members that seem frozen or overloaded, and until when they are passed over. Shared by all reads. */
   readonly #frozen: Map<string, number>;
   /** Members that let this read down. */
   readonly #failed = new Set<string>();
   /** Where the last statement was answered: the next one goes there too, so that time does not go back. */
   #member: string | undefined;
-  /** The primary must answer, because no other member has what the token asks for. */
-  #needsPrimary: boolean;
+  /** A member did not have what the token asks for: the primary has it. */
+  #isTokenLate = false;
   #isOver = false;
 
   constructor(
@@ -101,7 +101,6 @@ class Read implements Queryable {
     this.#consistency = consistency;
     this.#deadline = deadline;
     this.#frozen = frozen;
-    this.#needsPrimary = consistency === "primary";
   }
 
   end(): void {
@@ -112,7 +111,7 @@ class Read implements Queryable {
     if (this.#isOver) throw misuse("the read is over; its queryable must not be used any more");
     for (;;) {
       try {
-        const rows = await (this.#needsPrimary ? this.#onPrimary(sql, params) : this.#onReader(sql, params));
+        const rows = await (this.#asksPrimary() ? this.#onPrimary(sql, params) : this.#onReader(sql, params));
         if (rows !== undefined) return rows as Row[];
       } catch (error) {
         if (!(error instanceof SqlError)) throw error;
@@ -123,15 +122,24 @@ class Read implements Queryable {
     }
   }
 
+  /** A token is never a reason to wait for a primary: sooner or later every member has what it asks for. */
+  #asksPrimary(): boolean {
+    if (this.#consistency === "primary") return true;
+    const { writer } = this.#options.monitor.topology;
+    return this.#isTokenLate && writer !== undefined && this.#isFit(writer);
+  }
+
   async #onPrimary(sql: string, params: Params): Promise<readonly unknown[]> {
     const { writer, hasWaited } = await this.#options.hold.enter(this.#deadline.until);
-    return this.#run(writer, hasWaited, (connection) => this.#statement(connection, sql, params));
+    const patienceMs = hasWaited ? Infinity : this.#options.acquireMs;
+    return this.#run(writer, "primary", patienceMs, (connection) => this.#statement(connection, sql, params));
   }
 
   /** Undefined: the member does not have what the token asks for; ask again, perhaps the primary. */
   async #onReader(sql: string, params: Params): Promise<readonly unknown[] | undefined> {
     const member = this.#member ?? (await this.#choose());
-    const rows = await this.#run(member, false, async (connection) => {
+    const patienceMs = this.#hasOthers(member) ? STALL_MS + ALIVE_MS : this.#options.acquireMs;
+    const rows = await this.#run(member, this.#kind(), patienceMs, async (connection) => {
       if (this.#member === undefined && !(await this.#hasToken(connection))) return undefined;
       this.#member = member;
       return this.#statement(connection, sql, params);
@@ -140,17 +148,23 @@ class Read implements Queryable {
     return rows;
   }
 
-  /** The primary has everything, but it must be the one of now: a former one may still believe that it is. */
+  /** The primary must be the one of now: a former one may still believe that it is. */
   async #tokenIsLate(): Promise<void> {
     const { monitor, clock } = this.#options;
+    this.#isTokenLate = true;
     await monitor.refresh(REFRESH_MS);
-    if (monitor.topology.writer !== undefined || this.#deadline.isOver()) this.#needsPrimary = true;
-    else await sleep(TOKEN_PAUSE_MS, undefined, clock);
+    if (this.#asksPrimary()) return;
+    if (this.#deadline.isOver()) throw noReader(monitor);
+    await sleep(TOKEN_PAUSE_MS, undefined, clock);
   }
 
-  async #run<T>(member: string, isPatient: boolean, use: (connection: Connection) => Promise<T>): Promise<T> {
-    const pool = this.#options.pool(member, this.#kind());
-    const patienceMs = isPatient ? Infinity : this.#options.acquireMs;
+  async #run<T>(
+    member: string,
+    kind: ReadKind,
+    patienceMs: number,
+    use: (connection: Connection) => Promise<T>,
+  ): Promise<T> {
+    const pool = this.#options.pool(member, kind);
     const connection = await pool.acquire(this.#deadline.atMost(patienceMs));
     try {
       return await use(connection);
@@ -160,7 +174,7 @@ class Read implements Queryable {
   }
 
   async #statement(connection: Connection, sql: string, params: Params): Promise<readonly unknown[]> {
-    const stopWatching = this.#watchStall(connection);
+    const stopWatching = this.#watchStall(connection, STALL_MS);
     try {
       const { rows } = await connection.run(sql, params, this.#deadline.atMost(this.#options.statementMs));
       this.#options.metrics.answered(connection.member);
@@ -171,17 +185,17 @@ class Read implements Queryable {
   }
 
   /**
-   * A frozen member keeps its connections open and says nothing: it is left before the group notices. But only once: where
-   * every member is that slow, moving on would never end.
+   * A frozen member keeps its connections open and says nothing: it is left before the group notices, as long as there are
+   * members that were not tried.
    */
-  #watchStall(connection: Connection): () => void {
+  #watchStall(connection: Connection, afterMs: number): () => void {
     const { monitor, clock } = this.#options;
-    if (this.#needsPrimary || this.#failed.size > 0) return () => undefined;
+    if (this.#consistency === "primary" || !this.#hasOthers(connection.member)) return () => undefined;
     let isOver = false;
-    const cancel = clock.after(STALL_MS, () => {
+    const cancel = clock.after(afterMs, () => {
       void monitor.answers(connection.member, ALIVE_MS).then((isAlive) => {
         if (isAlive || isOver) return;
-        this.#frozen.set(connection.member, clock.now() + PASS_OVER_MS);
+        this.#passOver(connection.member);
         connection.destroy();
       });
     });
@@ -203,12 +217,17 @@ class Read implements Queryable {
   }
 
   async #waitFor(connection: Connection, gtids: string, waitMs: number): Promise<boolean> {
-    const { rows } = await connection.run(
-      "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?) AS late",
-      [gtids, waitMs / 1000],
-      waitMs + this.#options.statementMs,
-    );
-    return (rows as readonly { readonly late: number }[])[0]?.late === 0;
+    const stopWatching = this.#watchStall(connection, waitMs + STALL_MS);
+    try {
+      const { rows } = await connection.run(
+        "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?) AS late",
+        [gtids, waitMs / 1000],
+        waitMs + this.#options.statementMs,
+      );
+      return (rows as readonly { readonly late: number }[])[0]?.late === 0;
+    } finally {
+      stopWatching();
+    }
   }
 
   async #choose(): Promise<string> {
@@ -216,7 +235,9 @@ class Read implements Queryable {
     for (;;) {
       const { members, readers, refusal } = monitor.topology;
       const preferred = preferMember === undefined ? undefined : members[(preferMember - 1) % members.length];
-      const fit = readers.filter((reader) => !this.#failed.has(reader) && !this.#isFrozen(reader));
+      const fit = readers.filter((reader) => this.#isFit(reader));
+      // All were tried: begin again.
+      if (fit.length === 0) this.#failed.clear();
       const load = (member: string) => pool(member, this.#kind()).load;
       const chosen = chooseReader(fit.length > 0 ? fit : readers, preferred?.address, load, random);
       if (chosen !== undefined) return chosen;
@@ -227,22 +248,30 @@ class Read implements Queryable {
   }
 
   #kind(): ReadKind {
-    if (this.#needsPrimary) return "primary";
     return this.#consistency === "strong" ? "strong" : "any";
   }
 
+  #hasOthers(member: string): boolean {
+    return this.#options.monitor.topology.readers.some((other) => other !== member && this.#isFit(other));
+  }
+
+  #isFit(member: string): boolean {
+    return !this.#failed.has(member) && !this.#isFrozen(member);
+  }
+
   #isFrozen(member: string): boolean {
-    const until = this.#frozen.get(member);
-    if (until === undefined) return false;
-    if (until > this.#options.clock.now()) return true;
-    this.#frozen.delete(member);
-    return false;
+    return (this.#frozen.get(member) ?? 0) > this.#options.clock.now();
+  }
+
+  #passOver(member: string): void {
+    this.#frozen.set(member, this.#options.clock.now() + PASS_OVER_MS);
   }
 
   #letDown({ member, code, fatal }: SqlError): void {
     this.#member = undefined;
     this.#failed.add(member);
-    if (fatal && !this.#frozen.has(member)) this.#options.monitor.suspect(member, code);
+    if (code === ACQUIRE_TIMEOUT) this.#passOver(member);
+    else if (fatal && !this.#isFrozen(member)) this.#options.monitor.suspect(member, code);
   }
 
   /** Throws unless another member may do better. */
@@ -253,10 +282,10 @@ class Read implements Queryable {
       throw misuse(`db.read must not write: ${error.message}`);
     if (found === "refused") throw refused(error.message);
     if (found === "caller" || found === "too_large") throw error;
-    const { readers } = this.#options.monitor.topology;
-    const isWell = readers.includes(error.member);
+    const isWell = this.#options.monitor.topology.readers.includes(error.member);
     if (isWell && error.code === STATEMENT_TIMEOUT) throw statementTimeout(error);
-    if (isWell && error.code === ACQUIRE_TIMEOUT) throw poolExhausted(error);
+    if (isWell && error.code === ACQUIRE_TIMEOUT && !this.#hasOthers(error.member))
+      throw poolExhausted(error);
     if (this.#deadline.isOver()) throw noReader(this.#options.monitor, error);
   }
 }

@@ -15,6 +15,9 @@ export interface Scopes {
 
 /** Makes the scopes of a database. */
 export function createScopes(): Scopes {
+  // Timers do not keep a process alive, and between two questions to the group there may be no socket: whoever waits for
+  // an answer must not end with the process for that.
+  const alive = setInterval(() => undefined, 2 ** 30).unref();
   const transactions = new AsyncLocalStorage<{ isOpen: boolean }>();
   let running = 0;
   let isClosed = false;
@@ -24,12 +27,14 @@ export function createScopes(): Scopes {
     async run(what, operation) {
       if (isClosed) throw misuse(`${what} was called after the database was closed`);
       if (transactions.getStore()?.isOpen === true) throw misuse(nested(what));
-      running++;
+      if (running++ === 0) alive.ref();
       try {
         return await operation();
       } finally {
-        running--;
-        if (running === 0) whenIdle?.();
+        if (--running === 0) {
+          alive.unref();
+          whenIdle?.();
+        }
       }
     },
     async transaction(work) {
@@ -40,18 +45,22 @@ export function createScopes(): Scopes {
         transaction.isOpen = false;
       }
     },
-    drain(graceMs, clock) {
+    async drain(graceMs, clock) {
       isClosed = true;
-      if (running === 0) return Promise.resolve();
-      return new Promise((resolve) => {
-        const cancel = clock.after(graceMs, resolve);
-        whenIdle = () => {
-          cancel();
-          resolve();
-        };
-      });
+      if (running > 0) await idle(graceMs, clock, (listener) => (whenIdle = listener));
+      clearInterval(alive);
     },
   };
+}
+
+function idle(graceMs: number, clock: Clock, listen: (listener: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(graceMs, resolve);
+    listen(() => {
+      cancel();
+      resolve();
+    });
+  });
 }
 
 function nested(what: string): string {

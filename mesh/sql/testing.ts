@@ -1,6 +1,6 @@
 /** What the tests of this folder share: members, connections and groups in memory. */
 import type { Connection, Outcome } from "./connection.ts";
-import { SqlError } from "./errors.ts";
+import { ACQUIRE_TIMEOUT, SqlError } from "./errors.ts";
 import type { MemberPool } from "./member-pool.ts";
 import type { Monitor } from "./monitor.ts";
 import type { Topology } from "./topology.ts";
@@ -89,21 +89,24 @@ export function fakeConnection(member: string, answer: Answer = () => ({})): Fak
   };
 }
 
-/** Pools with a new connection for each who asks; `log` holds every statement as `member: sql`. */
-export function fakePools(answer: Answer): {
+/** Pools with a new connection for each who asks, none for `busy` members; `log` holds statements as `member: sql`. */
+export function fakePools(
+  answer: Answer,
+  busy: readonly string[] = [],
+): {
   readonly pool: (member: string) => MemberPool;
   readonly log: string[];
 } {
   const log: string[] = [];
   const pool = (member: string): MemberPool => ({
     load: 0,
-    acquire: () =>
-      Promise.resolve(
-        fakeConnection(member, (sql) => {
-          log.push(`${member}: ${sql}`);
-          return answer(sql, member);
-        }),
-      ),
+    async acquire() {
+      if (busy.includes(member)) throw failed(ACQUIRE_TIMEOUT, member);
+      return fakeConnection(member, (sql) => {
+        log.push(`${member}: ${sql}`);
+        return answer(sql, member);
+      });
+    },
     release: () => undefined,
     warm: () => undefined,
     close: () => undefined,
