@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+// A test waits for what it expects; only a broken promise makes it wait this long.
+const expectations = { poll: { timeout: 15_000, interval: 10 } };
+
 const source = ["mesh", "gateway", "cache", "services", "workflows", "infra", "bench"];
 
 // The three kinds of test. Unit tests lie beside their source and need no server; the other two start real ones.
@@ -10,6 +13,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: [...source.map((folder) => `${folder}/**/*.test.ts`), "test/unit/**/*.test.ts"],
+          expect: expectations,
           testTimeout: 30_000,
         },
       },
@@ -19,6 +23,7 @@ export default defineConfig({
           include: ["test/integration/**/*.test.ts"],
           globalSetup: "test/integration/setup.ts",
           fileParallelism: false,
+          expect: expectations,
           testTimeout: 60_000,
           hookTimeout: 300_000,
         },
@@ -28,6 +33,7 @@ export default defineConfig({
           name: "chaos",
           include: ["test/chaos/**/*.test.ts"],
           fileParallelism: false,
+          expect: expectations,
           testTimeout: 600_000,
           hookTimeout: 300_000,
         },
