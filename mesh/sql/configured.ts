@@ -1,5 +1,6 @@
 /** The database of a service, as its configuration says. */
 import { ConfigError, durationMs, EXIT_USAGE, mysqlPassword, type Config } from "../config.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { createDatabase, type Database, type DatabaseOptions } from "./database.ts";
 
 /**
@@ -31,9 +32,9 @@ export function databaseOptions(config: Config): DatabaseOptions {
 }
 
 /** The configured database. Prints what is wrong with the configuration and exits with 64. For `main.ts` files only. */
-export function databaseOrExit(config: Config): Database {
+export function databaseOrExit(config: Config, metrics: Metrics): Database {
   try {
-    return createDatabase(databaseOptions(config));
+    return createDatabase({ ...databaseOptions(config), metrics });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);

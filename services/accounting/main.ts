@@ -14,7 +14,7 @@ import { createAccountingParticipant } from "./participant.ts";
 import { createAccountingService } from "./service.ts";
 
 const mesh = createMesh({ name: "accounting", config: configOrExit() });
-const db = databaseOrExit(mesh.config);
+const db = databaseOrExit(mesh.config, mesh.metrics);
 
 await serve(mesh, {
   services: [

@@ -13,7 +13,7 @@ import { createConsumerParticipant } from "./participant.ts";
 import { createConsumerService } from "./service.ts";
 
 const mesh = createMesh({ name: "consumer", config: configOrExit() });
-const db = databaseOrExit(mesh.config);
+const db = databaseOrExit(mesh.config, mesh.metrics);
 
 await serve(mesh, {
   services: [

@@ -14,7 +14,7 @@ import { createInventoryParticipant } from "./participant.ts";
 import { createInventoryService } from "./service.ts";
 
 const mesh = createMesh({ name: "inventory", config: configOrExit() });
-const db = databaseOrExit(mesh.config);
+const db = databaseOrExit(mesh.config, mesh.metrics);
 
 await serve(mesh, {
   services: [

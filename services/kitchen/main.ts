@@ -14,7 +14,7 @@ import { createKitchenParticipant } from "./participant.ts";
 import { createKitchenService } from "./service.ts";
 
 const mesh = createMesh({ name: "kitchen", config: configOrExit() });
-const db = databaseOrExit(mesh.config);
+const db = databaseOrExit(mesh.config, mesh.metrics);
 
 await serve(mesh, {
   services: [

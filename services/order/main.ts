@@ -20,7 +20,7 @@ import { sequencesOf } from "./store.ts";
 
 const config = configOrExit();
 const mesh = createMesh({ name: "order", config, interceptors: [tokenClientInterceptor()] });
-const db = databaseOrExit(config);
+const db = databaseOrExit(config, mesh.metrics);
 const sagas = createSagaStarter({
   address: config.temporal?.address || "127.0.0.1:7233",
   namespace: config.temporal?.namespace || "default",
