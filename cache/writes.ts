@@ -11,6 +11,7 @@ import { slotOf } from "../mesh/cache/slots.ts";
 import type { AckLevel, Core, Namespace } from "./core.ts";
 import type { Frame } from "./frames.ts";
 import type { Lease } from "./leases.ts";
+import { isOwner, ownersOf } from "./ownership.ts";
 import { notOwner, servable } from "./reads.ts";
 import { namespaceOf } from "./records.ts";
 import type { Sender, Waiter } from "./sender.ts";
@@ -145,6 +146,7 @@ export function createWrites(core: Core): Writes {
       if (core.applyHere(change) !== "applied")
         return refuse(Status.CONFLICT, "a newer version came meanwhile");
       if (!isSure) return refuse(Status.UNAVAILABLE, "the ring changed during a conditional write");
+      tellOthers(core, slot, confirmer, { kind: "append", change, condition: undefined, isLive: true });
       answer(written(core, op, change.version, 2, "two"));
     };
     const settle = once(finish);
@@ -211,21 +213,37 @@ function copy(
     lost: () => askNext(),
   };
 
-  /** Asks the first node that was not asked yet; owners that cannot be reached get it by a sweep later. */
-  function askNext(): void {
-    for (const node of order) {
-      if (asked.has(node)) continue;
-      const sender = core.sender(node);
-      asked.add(node);
-      if (sender?.isAvailable() === true) return sender.append(frame, seq, waiter);
-      if (ring.place(slot, node) < ring.replicas) sender?.missed();
+  /** Sends it to a node; false if that cannot be reached. An owner that cannot be gets it by a sweep later. */
+  function ask(node: string): boolean {
+    const sender = core.sender(node);
+    asked.add(node);
+    if (sender?.isAvailable() === true) {
+      sender.append(frame, seq, waiter);
+      return true;
     }
+    if (isOwner(ring, slot, node)) sender?.missed();
+    return false;
+  }
+
+  /** Asks the first node that was not asked yet. */
+  function askNext(): void {
+    if (order.some((node) => !asked.has(node) && ask(node))) return;
     if (level !== "two") settle();
   }
 
-  for (let count = 0; count < needed; count++) askNext();
+  // Every owner has to get it: a stand-in that writes is not the one that will send it to them later.
+  const reached = order.filter((node) => isOwner(ring, slot, node) && ask(node)).length;
+  for (let count = reached; count < needed; count++) askNext();
   if (level === "one" || needed === 0) return settle();
   if (!isSettled) cancel = core.clock.after(ACK_TIMEOUT_MS, () => settle());
+}
+
+/** Sends a confirmed write to the owners that did not have to confirm it. */
+function tellOthers(core: Core, slot: number, confirmer: Sender, frame: Frame): void {
+  for (const node of ownersOf(core.ring(), slot)) {
+    const sender = core.sender(node);
+    if (sender !== confirmer) sender?.append(frame, core.store.seq);
+  }
 }
 
 /** The replica that has to confirm a conditional write; "alone" if the ring is this node only; undefined under doubt. */

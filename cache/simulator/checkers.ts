@@ -28,10 +28,14 @@ export function findLost(history: readonly Event[], world: World): string[] {
     );
     const last = acked.toSorted((a, b) => b.version - a.version)[0];
     if (last === undefined) return [];
+    // A deletion without an answer may have happened at any time.
+    const mayBeDeleted = history.some(
+      (event) => event.key === key && event.kind === "delete" && event.outcome === "unknown",
+    );
     return ownersOf(world.ring(), slotOf(Buffer.from(key))).flatMap((node) => {
       const found = lookUp(world, node, key);
       if (found !== undefined && found.version >= last.version) return [];
-      if (found === undefined && last.kind === "delete") return [];
+      if (found === undefined && (last.kind === "delete" || mayBeDeleted)) return [];
       const what = last.kind === "delete" ? "resurrected delete" : "lost write";
       return [
         `${what}: ${node} has version ${found?.version ?? "none"} of ${key}, acknowledged was ${last.version}`,

@@ -16,26 +16,31 @@ export interface Batches {
 
 /** A batch is sent at the latest when it has so many bytes. */
 const BATCH_BYTES = 64 * 1024;
+const MAX_FREE = 8;
+const MAX_FREE_BYTES = 4 * BATCH_BYTES;
 
 /** Collects for `stream`. */
 export function createBatches(stream: Http2Stream): Batches {
   let writer: WireWriter | undefined;
-  let expectedBytes = 4096;
+  /** Buffers whose bytes have left, to be used again: making new ones all the time keeps the collector busy. */
+  const free: Buffer[] = [];
 
   function flush(): void {
     if (writer === undefined) return;
+    const { buffer } = writer;
     const frame = writer.bytes();
-    expectedBytes = Math.max(4096, Math.min(2 * BATCH_BYTES, frame.length * 1.25));
     writer = undefined;
     if (stream.destroyed || stream.writableEnded) return;
     writeFrameHeader(frame);
-    stream.write(frame);
+    stream.write(frame, () => {
+      if (buffer.length <= MAX_FREE_BYTES && free.length < MAX_FREE) free.push(buffer);
+    });
   }
 
   return {
     add(write) {
       if (writer === undefined) {
-        writer = new WireWriter(FRAME_HEADER_BYTES, expectedBytes);
+        writer = new WireWriter(FRAME_HEADER_BYTES, free.pop());
         setImmediate(flush);
       }
       write(writer);

@@ -46,12 +46,20 @@ export function createRing(unsorted: readonly Member[], replicas: number): Ring 
   checkMembers(members, replicas);
   const table = ownerTable(members, replicas);
   const names = table.map((row) => row.map((index) => (members[index] as Member).id));
+  const placesById = new Map<string, Int8Array>();
   return {
     members,
     replicas,
     digest: digestOf(members, replicas, table),
     owners: (slot) => names[slot] ?? [],
-    place: (slot, id) => (names[slot] ?? []).indexOf(id),
+    place(slot, id) {
+      let places = placesById.get(id);
+      if (places === undefined) {
+        places = Int8Array.from(names, (owners) => owners.indexOf(id));
+        placesById.set(id, places);
+      }
+      return places[slot] ?? -1;
+    },
   };
 }
 

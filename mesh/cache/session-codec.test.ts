@@ -133,7 +133,7 @@ describe("the hand-written codec", () => {
   });
 
   test("takes large values and buffers that have to grow", () => {
-    const writer = new WireWriter(5, 16);
+    const writer = new WireWriter(5, Buffer.alloc(16));
     const value = Buffer.alloc(300_000, 7);
     writeResult(writer, { ...generatedResult(), value });
     const [read] = fromBinary(SessionResponseSchema, writer.bytes().subarray(5)).results;

@@ -12,9 +12,9 @@ export class WireWriter {
   buffer: Buffer;
   at: number;
 
-  /** `headroom` bytes are left free at the start, for a frame header. */
-  constructor(headroom = 0, bytes = FIRST_BYTES) {
-    this.buffer = Buffer.allocUnsafe(Math.max(bytes, headroom + 64));
+  /** `headroom` bytes are left free at the start, for a frame header. Begins with `buffer`, if one is given. */
+  constructor(headroom = 0, buffer: Buffer = Buffer.allocUnsafe(FIRST_BYTES)) {
+    this.buffer = buffer;
     this.at = headroom;
   }
 
