@@ -67,6 +67,8 @@ export interface Transport {
 /** A stream that another node opened. */
 export interface Inbound {
   frame(frame: Frame): unknown;
+  /** Ends a message: what it held is acknowledged. */
+  acknowledge(): unknown;
   lost(): unknown;
 }
 

@@ -245,6 +245,7 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     });
     return {
       frame: (frame) => inbound.has(stream) && receiver.frame(frame),
+      acknowledge: () => inbound.has(stream) && receiver.acknowledge(),
       lost: () => inbound.delete(stream),
     };
   }

@@ -18,29 +18,24 @@ export interface ReceiverOptions {
   readonly onWarm: () => void;
 }
 
+/** The receiving end of a stream. */
+export interface Receiver {
+  frame(frame: Frame): void;
+  /** Says how far it has come. Once for all frames of a message. */
+  acknowledge(): void;
+}
+
 /** Begins to receive. The caller has checked that `from` may speak. */
-export function createReceiver(options: ReceiverOptions): { frame(frame: Frame): void } {
+export function createReceiver(options: ReceiverOptions): Receiver {
   const { core, from } = options;
   const send = (reply: Reply) => options.send(reply);
   let applied = 0;
   let refused: number[] = [];
-  let isPending = false;
 
   for (const clock of from.tagClocks) core.tags.apply(clock);
   core.tags.raiseFloor(from.tagFloor);
   core.versions.hear(from.version);
   send({ kind: "hello", hello: options.hello() });
-
-  /** Acknowledges once for all frames of a turn. */
-  function acknowledgeSoon(): void {
-    if (isPending) return;
-    isPending = true;
-    core.clock.after(0, () => {
-      isPending = false;
-      send({ kind: "applied", upTo: applied, refused });
-      refused = [];
-    });
-  }
 
   function append(frame: Extract<Frame, { kind: "append" }>): boolean {
     const { change, condition } = frame;
@@ -85,7 +80,10 @@ export function createReceiver(options: ReceiverOptions): { frame(frame: Frame):
       } else if (frame.kind === "swept") {
         becomeWarm(frame.slots);
       }
-      acknowledgeSoon();
+    },
+    acknowledge() {
+      send({ kind: "applied", upTo: applied, refused });
+      refused = [];
     },
   };
 }

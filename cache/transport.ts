@@ -75,7 +75,11 @@ export function serveReplication(node: CacheNode, stream: ServerHttp2Stream): vo
     if (inbound === undefined) stream.end();
   };
   const onFrame = (frame: Frame) => inbound?.frame(frame);
-  receive(stream, (message) => readFrames(message, onHello, onFrame), end);
+  const onMessage = (message: Buffer) => {
+    readFrames(message, onHello, onFrame);
+    inbound?.acknowledge();
+  };
+  receive(stream, onMessage, end);
 }
 
 /** Reads messages until the stream ends or sends what is malformed. */

@@ -16,6 +16,7 @@ import { notOwner, servable } from "./reads.ts";
 import { namespaceOf } from "./records.ts";
 import type { Sender, Waiter } from "./sender.ts";
 import type { Change } from "./store/store.ts";
+import { createTimeouts, type Timeouts } from "./timeouts.ts";
 
 /** Answers writes. */
 export interface Writes {
@@ -33,6 +34,7 @@ type Answer = (result: Result) => void;
 export function createWrites(core: Core): Writes {
   /** Writes that wait for a conditional write of the same key. */
   const locked = new Map<string, (() => void)[]>();
+  const timeouts = createTimeouts(core.clock, ACK_TIMEOUT_MS);
 
   function write(op: Operation, answer: Answer): void {
     const text = Buffer.from(op.key.buffer, op.key.byteOffset, op.key.length).toString("latin1");
@@ -85,7 +87,9 @@ export function createWrites(core: Core): Writes {
     const applied = core.applyHere(change);
     if (applied !== "applied")
       return answer(result({ id: op.id, status: Status.EXHAUSTED, message: "the entry does not fit" }));
-    copy(core, slot, change, level, (copies) => answer(written(core, op, change.version, copies, level)));
+    copy(core, timeouts, slot, change, level, (copies) =>
+      answer(written(core, op, change.version, copies, level)),
+    );
   }
 
   function touch(op: Operation, slot: number, namespace: Namespace, answer: Answer): void {
@@ -150,7 +154,7 @@ export function createWrites(core: Core): Writes {
       answer(written(core, op, change.version, 2, "two"));
     };
     const settle = once(finish);
-    const cancel = core.clock.after(ACK_TIMEOUT_MS, () => settle(false, false));
+    const cancel = timeouts.add(() => settle(false, false));
     const frame: Frame = { kind: "append", change, condition: base, isLive: true };
     confirmer.append(frame, core.store.seq + 1, {
       applied: () => (cancel(), settle(true, false)),
@@ -185,6 +189,7 @@ export function createWrites(core: Core): Writes {
 /** Sends a change that was applied here to the others that ought to hold it, and tells when enough of them have. */
 function copy(
   core: Core,
+  timeouts: Timeouts,
   slot: number,
   change: Change,
   level: AckLevel,
@@ -235,7 +240,7 @@ function copy(
   const reached = order.filter((node) => isOwner(ring, slot, node) && ask(node)).length;
   for (let count = reached; count < needed; count++) askNext();
   if (level === "one" || needed === 0) return settle();
-  if (!isSettled) cancel = core.clock.after(ACK_TIMEOUT_MS, () => settle());
+  if (!isSettled) cancel = timeouts.add(() => settle());
 }
 
 /** Sends a confirmed write to the owners that did not have to confirm it. */

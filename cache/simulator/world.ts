@@ -159,7 +159,10 @@ export function createWorld(seed: number, ids: readonly string[], mutations: Mut
             travel("out", () => {
               const process = there;
               if (process === undefined || !process.isAlive) return lose();
-              within(process, () => inbound?.frame(mutate(frame)));
+              within(process, () => {
+                inbound?.frame(mutate(frame));
+                inbound?.acknowledge();
+              });
             });
           },
           close: () => {
