@@ -12,8 +12,8 @@ import {
   CancelItemRequestSchema,
   GetItemRequestSchema,
 } from "../gen/ts/heddle/testing/v1/echo_service_pb.ts";
-import { startEcho, startGateway } from "../test/support/gateway.ts";
-import type { NodeProcess } from "../test/support/node-process.ts";
+import { startEcho, startGateway, type GatewayProcess } from "../test/support/gateway.ts";
+import { startNode, type NodeProcess } from "../test/support/node-process.ts";
 import type { LoadPlan, LoadResult, Target } from "./load.ts";
 
 const CONNECTIONS = 32;
@@ -44,61 +44,74 @@ export async function run(args: readonly string[]): Promise<void> {
   const upstream = echo.ready["address"]!;
   const profile = values.prof === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${values.prof}`];
   const gateway = await startGateway(`upstreams: [{ name: echo, address: "${upstream}" }]`, profile);
+  const hop = ["bench/bare-hop.ts", upstream, `${SERVICE}/GetItem`, Buffer.from(getItem).toString("base64")];
+  const bareHop = await startNode(hop, { readyMessage: "ready" });
   try {
-    const cases = casesOf(gateway.edge, upstream);
-    await report(cases, gateway, Number(values.requests), Number(values.rounds));
+    const cases = casesOf({ gateway, bareHop, upstream });
+    await report(cases, Number(values.requests), Number(values.rounds));
   } finally {
     await gateway.stop();
+    await bareHop.stop();
     await echo.stop();
   }
 }
 
 interface Case {
   readonly name: string;
+  /** Whose CPU time counts. */
+  readonly hop: NodeProcess;
   readonly through: Target;
   readonly direct: Target;
 }
 
-function casesOf(edge: string, upstream: string): Case[] {
+interface Parts {
+  readonly gateway: GatewayProcess;
+  readonly bareHop: NodeProcess;
+  readonly upstream: string;
+}
+
+function casesOf({ gateway, bareHop, upstream }: Parts): Case[] {
+  const { edge } = gateway;
   const get = "/v1/shelves/7/item/42?related=1&related=2";
-  const direct = {
-    getItem: grpc(upstream, "GetItem", getItem),
-    cancelItem: grpc(upstream, "CancelItem", cancelItem),
-  };
+  const json = JSON.stringify({ itemId: "42", reason: REASON });
+  const getDirect = grpc(upstream, "GetItem", getItem);
+  const cancelDirect = grpc(upstream, "CancelItem", cancelItem);
+  const through = (name: string, target: Target, direct: Target) => ({
+    name,
+    hop: gateway,
+    through: target,
+    direct,
+  });
   return [
-    { name: "REST, GET", through: rest(edge, "GET", get), direct: direct.getItem },
+    through("REST, GET", rest(edge, "GET", get), getDirect),
+    through(
+      "REST, POST 1 KiB",
+      rest(edge, "POST", "/v1/items/42:cancel", JSON.stringify({ reason: REASON })),
+      cancelDirect,
+    ),
+    through("Connect, POST 1 KiB", rest(edge, "POST", `${SERVICE}/CancelItem`, json), cancelDirect),
+    through("gRPC", grpc(edge, "GetItem", getItem), getDirect),
     {
-      name: "REST, POST 1 KiB",
-      through: rest(edge, "POST", "/v1/items/42:cancel", JSON.stringify({ reason: REASON })),
-      direct: direct.cancelItem,
+      name: "bare hop, GET",
+      hop: bareHop,
+      through: rest(bareHop.ready["listen"]!, "GET", "/"),
+      direct: getDirect,
     },
-    {
-      name: "Connect, POST 1 KiB JSON",
-      through: rest(edge, "POST", `${SERVICE}/CancelItem`, JSON.stringify({ itemId: "42", reason: REASON })),
-      direct: direct.cancelItem,
-    },
-    { name: "gRPC", through: grpc(edge, "GetItem", getItem), direct: direct.getItem },
   ];
 }
 
 /** Rounds of all cases are interleaved, so that other load on the machine hits all alike; each figure is the median. */
-async function report(
-  cases: readonly Case[],
-  gateway: NodeProcess,
-  requests: number,
-  rounds: number,
-): Promise<void> {
+async function report(cases: readonly Case[], requests: number, rounds: number): Promise<void> {
   console.log(
     `Node ${process.version}; median of ${rounds} rounds of ${requests} requests, ${CONNECTIONS} at a time`,
   );
   const closed = new Map<Case, Row[]>(cases.map((each) => [each, []]));
   const open = new Map<Case, Row[]>(cases.map((each) => [each, []]));
-  for (const each of cases)
-    await measure(each, gateway, { connections: CONNECTIONS, requests: requests / 4 });
+  for (const each of cases) await measure(each, { connections: CONNECTIONS, requests });
   for (let round = 0; round < rounds; round++) {
     for (const each of cases) {
-      closed.get(each)!.push(await measure(each, gateway, { connections: CONNECTIONS, requests }));
-      open.get(each)!.push(await measure(each, gateway, { connections: 64, requests: 5 * RATE, rate: RATE }));
+      closed.get(each)!.push(await measure(each, { connections: CONNECTIONS, requests }));
+      open.get(each)!.push(await measure(each, { connections: 64, requests: 5 * RATE, rate: RATE }));
     }
   }
   console.table(tableOf(closed));
@@ -108,13 +121,13 @@ async function report(
 
 type Row = Readonly<Record<string, number>>;
 
-async function measure(each: Case, gateway: NodeProcess, how: Omit<LoadPlan, "target">): Promise<Row> {
+async function measure(each: Case, how: Omit<LoadPlan, "target">): Promise<Row> {
   const direct = await load({ ...how, target: each.direct });
-  const before = gateway.cpuUs();
+  const before = each.hop.cpuUs();
   const through = await load({ ...how, target: each.through });
-  const cpuUs = (gateway.cpuUs() - before) / through.requests;
+  const cpuUs = (each.hop.cpuUs() - before) / through.requests;
   return {
-    "gateway CPU µs/request": cpuUs,
+    "CPU µs/request": cpuUs,
     "requests/s": through.requests / through.seconds,
     "p50 µs": through.p50Us,
     "p50 µs direct": direct.p50Us,

@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 
 /** Files that are parts of benchmarks. */
-const parts = ["main.ts", "load.ts"];
+const parts = ["main.ts", "load.ts", "bare-hop.ts"];
 
 const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts") && !parts.includes(file))
