@@ -2,7 +2,6 @@
  * One request at the edge, whatever its protocol: who asked, under which ids, when the caller has gone, and how it ended,
  * which is counted, and logged if it failed.
  */
-import { randomUUID } from "node:crypto";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { errorInfo } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/observe/log.ts";
@@ -32,7 +31,7 @@ const requestIdPattern = /^[\x21-\x7e]{1,128}$/;
 export class Exchange {
   readonly request: EdgeRequest;
   readonly response: EdgeResponse;
-  /** `x-request-id` of the caller, or one made here; goes back with the response. */
+  /** `x-request-id` of the caller, else the trace id, so that one id finds everything; goes back with the response. */
   readonly requestId: string;
   /** The raw path, without the query. */
   readonly path: string;
@@ -58,7 +57,7 @@ export class Exchange {
     this.path = mark < 0 ? url : url.slice(0, mark);
     this.query = mark < 0 ? "" : url.slice(mark + 1);
     const id = request.headers["x-request-id"];
-    this.requestId = typeof id === "string" && requestIdPattern.test(id) ? id : randomUUID();
+    this.requestId = typeof id === "string" && requestIdPattern.test(id) ? id : this.trace.traceId;
     response.once("close", () => this.#close());
     request.on("error", ignore); // A lost connection; the response closes, too.
     response.on("error", ignore);
