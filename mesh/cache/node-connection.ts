@@ -108,6 +108,7 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
   function onResult(result: Result): void {
     const waiter = waiting.get(result.id);
     waiting.delete(result.id);
+    if (waiting.size === 0) session?.http.unref();
     waiter?.resolve(result);
   }
 
@@ -119,6 +120,7 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
       reject(new Unreachable(`cache node ${address} did not answer in time`, true));
     }
     isSweeping = waiting.size > 0;
+    if (!isSweeping) session?.http.unref();
     if (isSweeping) clock.after(SWEEP_MS, sweep);
   }
 
@@ -135,11 +137,12 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
       if (session.batches.waitingBytes > MAX_WAITING_BYTES) {
         return Promise.reject(new Unreachable(`cache node ${address} does not read`, false));
       }
-      const { batches } = session;
+      const { batches, http } = session;
       return new Promise((resolve, reject) => {
         const id = nextId;
         nextId = nextId === 0xffff_ffff ? 1 : nextId + 1;
         op.id = id;
+        if (waiting.size === 0) http.ref();
         waiting.set(id, { resolve, reject, dueAt: now + timeoutMs });
         batches.add((writer) => writeOperation(writer, op));
         if (isSweeping) return;
