@@ -14,6 +14,7 @@ const FIRST_WRITE_MS = 9_000;
 const PLAIN_READ_MS = 200;
 /** Long enough for the others to elect another primary. */
 const FROZEN_MS = 12_000;
+const CATCH_UP_PAUSE_MS = 200;
 
 let arena: Arena;
 
@@ -35,7 +36,9 @@ test(
     const firstWrites: number[] = [];
     const plainReads: number[] = [];
     for (const fault of faults) {
+      load.pace(CATCH_UP_PAUSE_MS);
       await arena.whole();
+      load.pace(2);
       await sleep(500 + random() * 1500);
       reset(load);
       const primary = await arena.primary();

@@ -11,6 +11,7 @@ import { startLoad, type Figures } from "./load.ts";
 const SEED = Number(process.env["SEED"] ?? randomInt(2 ** 31));
 const WRITES = 50_000;
 const TOKEN_READS = 50_000;
+const CATCH_UP_PAUSE_MS = 200;
 
 let arena: Arena;
 
@@ -53,7 +54,7 @@ test(
   { timeout: 3_600_000 },
   async () => {
     const random = seededRandom(SEED);
-    const load = startLoad(arena.instances, { writers: 12, tokenReaders: 12, plainReaders: 2, pauseMs: 0 });
+    const load = startLoad(arena.instances, { writers: 12, tokenReaders: 12, plainReaders: 2 });
     const { figures } = load;
     const order = Object.keys(faults).sort(() => random() - 0.5);
     for (const [i, what] of order.entries()) {
@@ -62,7 +63,9 @@ test(
       for (const latency of [figures.writeMs, figures.tokenReadMs, figures.plainReadMs]) latency.reset();
       await faults[what]!(random);
       await sleep(3000);
+      load.pace(CATCH_UP_PAUSE_MS);
       await arena.whole();
+      load.pace(0);
       console.log(line(what, figures));
     }
     while (figures.acknowledged.length < WRITES || figures.tokenReadMs.count < TOKEN_READS) await sleep(100);
