@@ -140,6 +140,7 @@ function edgeLimits({ edge }: Config): EdgeLimits {
     maxTimeoutMs: durationMs(edge?.maxTimeout, 60_000),
     streamIdleMs: durationMs(edge?.streamIdleTimeout, 1_800_000),
     ignoreUnknownFields: edge?.ignoreUnknownFields ?? false,
+    tokenCookies: edge?.tokenCookies ?? false,
   };
 }
 

@@ -22,6 +22,8 @@ export interface EdgeLimits extends TimeoutLimits {
   readonly streamIdleMs: number;
   /** Whether JSON fields and query parameters that the request message lacks are accepted. */
   readonly ignoreUnknownFields: boolean;
+  /** Hand consistency tokens out as cookies, too. */
+  readonly tokenCookies: boolean;
 }
 
 /** One call, as a protocol of the edge knows it. */

@@ -8,6 +8,8 @@ import { Code } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { rpcError } from "../../mesh/errors.ts";
 import type { Metadata } from "../../mesh/rpc/metadata.ts";
+import { TOKEN_HEADER } from "../../mesh/sql/consistency.ts";
+import { tokensOfCookies } from "./token-cookies.ts";
 
 /** Where a request came from, as far as the edge knows. */
 export interface Peer {
@@ -68,7 +70,7 @@ const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
 /**
  * Metadata of the call that a request asks for. `connection` may name more headers to leave out; `grpc-*`,
- * `x-heddle-*`, `connect-*` and `sec-*` are reserved.
+ * `x-heddle-*`, `connect-*` and `sec-*` are reserved, save the consistency token, which callers hand back.
  *
  * @throws ConnectError INVALID_ARGUMENT for a `Grpc-Metadata-*` header that gRPC cannot carry.
  */
@@ -83,6 +85,8 @@ export function requestMetadata(headers: IncomingHttpHeaders, peer: Peer): Metad
     if (name.startsWith(METADATA_PREFIX)) setExplicit(metadata, name.slice(METADATA_PREFIX.length), text);
     else if (!ownHeaders.has(name) && !isReserved(name) && !hop?.has(name)) setImplicit(metadata, name, text);
   }
+  const tokens = tokensOfCookies(headers.cookie);
+  if (tokens !== undefined) metadata.append(TOKEN_HEADER, tokens);
   forward(metadata, headers, peer);
   return metadata;
 }
@@ -92,7 +96,7 @@ export function isReserved(name: string): boolean {
   return (
     name.startsWith("grpc-") ||
     name.startsWith("sec-") ||
-    name.startsWith("x-heddle-") ||
+    (name.startsWith("x-heddle-") && name !== TOKEN_HEADER) ||
     name.startsWith("connect-")
   );
 }
@@ -168,6 +172,7 @@ const httpHeaders = new Set([
   "vary",
   "warning",
   "www-authenticate",
+  TOKEN_HEADER,
 ]);
 
 /** Never part of a reply: correlation headers are set by the edge, and the rest says what the HTTP reply says itself. */
@@ -188,6 +193,7 @@ export function replyHeaders(metadata: Metadata, set: SetHeader): void {
 /** Gives each header, or HTTP trailer, that stands for a reply's trailing metadata. */
 export function replyTrailers(metadata: Metadata, set: SetHeader): void {
   for (const [name, value] of metadata) {
-    if (!isReserved(name) && !ownHeaders.has(name)) set(TRAILER_PREFIX + name, value);
+    if (isReserved(name) || ownHeaders.has(name)) continue;
+    set(name === TOKEN_HEADER ? name : TRAILER_PREFIX + name, value);
   }
 }

@@ -3,6 +3,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { rpcError } from "../../mesh/errors.ts";
 import type { Reply } from "../../mesh/rpc/call.ts";
+import { TOKEN_HEADER } from "../../mesh/sql/consistency.ts";
 import { encodeRequest } from "../routes/request.ts";
 import { encodeReply } from "../routes/response.ts";
 import type { Binding, Match, Route, RouteTable } from "../routes/types.ts";
@@ -15,6 +16,7 @@ import { watchIdle } from "./idle.ts";
 import { replyHeaders, replyTrailers } from "./metadata.ts";
 import { STREAM_TYPES, type StreamType } from "./stream-formats.ts";
 import { answerStream } from "./streams.ts";
+import { giveTokenCookies } from "./token-cookies.ts";
 import { parseGrpcTimeout, parseRequestTimeout, unaryTimeoutMs } from "./timeout.ts";
 
 /** Serves one REST request. Never rejects. */
@@ -45,7 +47,7 @@ async function callRoute(
   const timeoutMs = askedTimeoutMs(exchange);
   const request = await requestMessage(exchange, match, timeoutMs, context);
   const call = { exchange, method, request, timeoutMs };
-  if (kind === "unary") return answerMessage(exchange, route, await sendCall(context, call));
+  if (kind === "unary") return answerMessage(exchange, route, await sendCall(context, call), context);
   const idle = watchIdle(exchange, context.limits.streamIdleMs);
   try {
     const reply = await sendCall(context, call);
@@ -78,12 +80,14 @@ async function requestMessage(
   return encodeRequest(match, parts, { ignoreUnknownFields: limits.ignoreUnknownFields });
 }
 
-function answerMessage(exchange: Exchange, route: Route, reply: Reply): void {
+function answerMessage(exchange: Exchange, route: Route, reply: Reply, { limits }: EdgeContext): void {
   const { contentType, body } = encodeReply(route, reply.message!);
   const headers = firstHeaders(exchange, contentType);
   const push = (name: string, value: string | string[]) => headers.push(name, value);
   replyHeaders(reply.metadata, push);
-  replyTrailers(reply.trailers(), push);
+  const trailers = reply.trailers();
+  replyTrailers(trailers, push);
+  if (limits.tokenCookies) giveTokenCookies(trailers.get(TOKEN_HEADER), push);
   exchange.end();
   answer(exchange, 200, headers, body);
 }

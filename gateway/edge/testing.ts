@@ -49,6 +49,7 @@ export async function startTestEdge(limits: Partial<EdgeLimits> = {}): Promise<T
         maxBodyBytes: 1024 * 1024,
         streamIdleMs: 5000,
         ignoreUnknownFields: false,
+        tokenCookies: false,
         ...limits,
       },
     },
