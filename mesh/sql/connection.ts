@@ -41,12 +41,21 @@ export interface Connection {
   close(): void;
 }
 
-/** How to connect. */
-export interface ConnectOptions {
-  /** `host:port`. */
-  readonly member: string;
+/** Who connects, and how privately. */
+export interface Account {
   readonly user: string;
   readonly password: string;
+  /**
+   * Encrypts, and refuses members whose certificate was not signed by this authority (PEM). Host names are not compared:
+   * those that MySQL makes for itself have none. Absent: not encrypted.
+   */
+  readonly ca?: string;
+}
+
+/** How to connect. */
+export interface ConnectOptions extends Account {
+  /** `host:port`. */
+  readonly member: string;
   /** Schema to use; absent for none. */
   readonly database?: string;
   /** A statement for the new session, such as `SET SESSION …`. */
@@ -178,11 +187,12 @@ class MemberConnection implements Connection {
   }
 }
 
-function openDriver({ user, password, database, timeoutMs }: ConnectOptions, stream: Socket): Driver {
+function openDriver({ user, password, ca, database, timeoutMs }: ConnectOptions, stream: Socket): Driver {
   return createConnection({
     stream,
     user,
     password,
+    ...(ca !== undefined && { ssl: { ca } }),
     ...(database !== undefined && { database }),
     charset: "utf8mb4_0900_ai_ci",
     timezone: "Z",

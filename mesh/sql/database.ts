@@ -5,7 +5,7 @@
  */
 import type { Registry } from "prom-client";
 import { systemClock, type Clock, type Random } from "../clock.ts";
-import { splitAddress } from "./connection.ts";
+import { connect, splitAddress, type Account, type Connection } from "./connection.ts";
 import { currentTokens } from "./consistency.ts";
 import { deadlineIn } from "./deadline.ts";
 import { formatGtidSet, parseGtidSet } from "./gtid.ts";
@@ -24,13 +24,11 @@ export type { Queryable, Tx, Done } from "./queryable.ts";
 export type { Consistency } from "./reader.ts";
 
 /** Where the database is, and how it is used. */
-export interface DatabaseOptions {
+export interface DatabaseOptions extends Account {
   /** Members to begin with, `host:port`; the others are discovered. */
   readonly seeds: readonly string[];
   /** Schema. */
   readonly database: string;
-  readonly user: string;
-  readonly password: string;
   /** An account that may create tables, for migrations. Default: `user`. */
   readonly migrationUser?: string;
   /** Its password. Default: `password`. */
@@ -89,8 +87,8 @@ export interface Database {
   topology(): Topology;
   /** Calls `listener` after each change of the group, until the function it returns is called. */
   watch(listener: (topology: Topology) => void): () => void;
-  /** The options it was made with; for migrations. @internal */
-  readonly options: DatabaseOptions;
+  /** A connection of its own to a member, for migrations and with their account. @internal */
+  connectToMigrate(member: string): Promise<Connection>;
   /** Lets running work finish, at most `graceMs` (default 5000), then closes all connections. */
   close(graceMs?: number): Promise<void>;
 }
@@ -101,14 +99,15 @@ const SPARE_CONNECTIONS = 2;
 /** Makes a database. It looks for the group at once, but does not fail if there is none yet. */
 export function createDatabase(options: DatabaseOptions): Database {
   checkOptions(options);
-  const { seeds, database: name, user, password, poolSize = 10, holdMs = 15_000, holdMax = 2000 } = options;
+  const { seeds, database: name, poolSize = 10, holdMs = 15_000, holdMax = 2000 } = options;
   const { acquireMs = 1500, statementMs = 3000, clock = systemClock, random = Math.random } = options;
-  const monitor = createMonitor({ seeds, user, password, clock });
+  const account = accountOf(options);
+  const monitor = createMonitor({ seeds, account, clock });
   const hold = createHold({ monitor, max: holdMax, clock });
-  const account = { user, password, database: name };
   const pools = createPools({
     monitor,
-    ...account,
+    account,
+    database: name,
     size: poolSize,
     spare: SPARE_CONNECTIONS,
     connectMs: acquireMs,
@@ -133,7 +132,6 @@ export function createDatabase(options: DatabaseOptions): Database {
 
   return {
     name,
-    options,
     write: (work, { key, canRerun = key !== undefined } = {}) =>
       scopes.run("db.write", () => {
         const scoped = (tx: Tx) => scopes.transaction(() => work(tx));
@@ -147,6 +145,8 @@ export function createDatabase(options: DatabaseOptions): Database {
       scopes.run("db.read", () => read(work, consistency, deadlineIn(holdMs, clock))),
     topology: () => monitor.topology,
     watch: (listener) => monitor.watch(listener),
+    connectToMigrate: (member) =>
+      connect({ ...migrationAccountOf(options), member, database: name, setup: UTC, timeoutMs: 5000, clock }),
     async close(graceMs = 5000) {
       await scopes.drain(graceMs, clock);
       hold.close();
@@ -154,6 +154,17 @@ export function createDatabase(options: DatabaseOptions): Database {
       pools.close();
     },
   };
+}
+
+const UTC = "SET SESSION time_zone = '+00:00'";
+
+function accountOf({ user, password, ca }: DatabaseOptions): Account {
+  return { user, password, ...(ca !== undefined && { ca }) };
+}
+
+function migrationAccountOf(options: DatabaseOptions): Account {
+  const { user, password, migrationUser = user, migrationPassword = password } = options;
+  return { ...accountOf(options), user: migrationUser, password: migrationPassword };
 }
 
 function checkOptions({ seeds, database, user, preferMember, poolSize = 1 }: DatabaseOptions): void {

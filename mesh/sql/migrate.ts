@@ -9,9 +9,9 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Code } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
-import { sleep, systemClock } from "../clock.ts";
+import { sleep } from "../clock.ts";
 import { rpcError } from "../errors.ts";
-import { connect, type Connection } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { classifyError, SqlError } from "./errors.ts";
 import { splitStatements } from "./statements.ts";
@@ -91,16 +91,7 @@ async function onPrimary<T>(
   until: number,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  const { user, password, migrationUser = user, migrationPassword = password } = db.options;
-  const connection = await connect({
-    member: await primaryOf(db, until),
-    user: migrationUser,
-    password: migrationPassword,
-    database: db.name,
-    setup: "SET SESSION time_zone = '+00:00'",
-    timeoutMs: 5000,
-    clock: db.options.clock ?? systemClock,
-  });
+  const connection = await db.connectToMigrate(await primaryOf(db, until));
   try {
     return await work(connection);
   } finally {

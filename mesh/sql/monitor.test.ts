@@ -23,8 +23,7 @@ function monitorOf(answers: Record<string, View | Problem | undefined>) {
   const asked: string[] = [];
   const monitor = createMonitor({
     seeds: [A],
-    user: "",
-    password: "",
+    account: { user: "", password: "" },
     clock: systemClock,
     ask(address) {
       asked.push(address);

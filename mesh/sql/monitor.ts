@@ -5,7 +5,7 @@
 import type { Clock } from "../clock.ts";
 import { sleep, systemClock } from "../clock.ts";
 import { detached } from "../rpc/context.ts";
-import { connect, type Connection } from "./connection.ts";
+import { connect, type Account, type Connection } from "./connection.ts";
 import { classifyError, sqlError, STATEMENT_TIMEOUT } from "./errors.ts";
 import {
   decideTopology,
@@ -20,8 +20,7 @@ import {
 export interface MonitorOptions extends TopologyLimits {
   /** Members to begin with, `host:port`. */
   readonly seeds: readonly string[];
-  readonly user: string;
-  readonly password: string;
+  readonly account: Account;
   /** Between two questions to a member. Default 250 ms. */
   readonly pollMs?: number;
   /** The same while nobody may be written. Default 50 ms. */
@@ -236,8 +235,7 @@ interface Row {
 
 /** Asks over a connection that is kept from one question to the next. */
 function askOverConnection(options: {
-  readonly user: string;
-  readonly password: string;
+  readonly account: Account;
   readonly deadlineMs: number;
   readonly clock: Clock;
 }): Ask & { close(): void } {
@@ -245,7 +243,8 @@ function askOverConnection(options: {
   const ask = async (address: string): Promise<View | Problem> => {
     try {
       if (connection?.usable !== true) {
-        connection = await connect({ member: address, ...options, timeoutMs: options.deadlineMs });
+        const { account, deadlineMs, clock } = options;
+        connection = await connect({ ...account, member: address, timeoutMs: deadlineMs, clock });
       }
       const { rows } = await connection.run(QUESTION, [], options.deadlineMs);
       return toView(rows as readonly Row[]);

@@ -4,15 +4,14 @@
  * promotion cost no handshakes.
  */
 import type { Clock } from "../clock.ts";
-import { connect } from "./connection.ts";
+import { connect, type Account } from "./connection.ts";
 import { createMemberPool, type MemberPool } from "./member-pool.ts";
 import type { Monitor } from "./monitor.ts";
 
 /** What the pools need. */
 export interface PoolsOptions {
   readonly monitor: Monitor;
-  readonly user: string;
-  readonly password: string;
+  readonly account: Account;
   readonly database: string;
   /** Most connections of each kind to each member. */
   readonly size: number;
@@ -75,7 +74,7 @@ export function createPools(options: PoolsOptions): Pools {
 }
 
 function createPool(options: PoolsOptions, kind: Kind, member: string): MemberPool {
-  const { user, password, database, size, spare, connectMs, clock } = options;
+  const { account, database, size, spare, connectMs, clock } = options;
   return createMemberPool({
     member,
     size,
@@ -83,9 +82,8 @@ function createPool(options: PoolsOptions, kind: Kind, member: string): MemberPo
     clock,
     open: (onGone) =>
       connect({
+        ...account,
         member,
-        user,
-        password,
         database,
         setup: setups[kind],
         timeoutMs: connectMs,
@@ -98,9 +96,9 @@ function createPool(options: PoolsOptions, kind: Kind, member: string): MemberPo
 
 /** Ends a session on the server, so that its statement does not go on without us. Failing is no harm: it is tried once. */
 async function killThread(options: PoolsOptions, member: string, threadId: number): Promise<void> {
-  const { user, password, connectMs, clock } = options;
+  const { account, connectMs, clock } = options;
   try {
-    const connection = await connect({ member, user, password, timeoutMs: connectMs, clock });
+    const connection = await connect({ ...account, member, timeoutMs: connectMs, clock });
     await connection.run(`KILL ${threadId}`, [], connectMs);
     connection.close();
   } catch {

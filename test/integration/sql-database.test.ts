@@ -1,7 +1,8 @@
 /** A database of one member: what writes, reads and migrations promise while nothing breaks, and for wrong input. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { rootCertificates } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Registry } from "prom-client";
 import { startTestGroup, type TestGroup } from "../../infra/mysql/testing.ts";
@@ -231,6 +232,21 @@ describe("read", () => {
       );
       expect(await rows).toEqual([{ one: 1 }]);
     }
+  });
+});
+
+describe("ca", () => {
+  test("encrypts, and goes to no member whose certificate somebody else has signed", async () => {
+    const ca = await readFile(join(group.folder, "n1", "ca.pem"), "utf8");
+    const cipher = "SHOW SESSION STATUS LIKE 'Ssl_cipher'";
+    const encrypted = await open({ ca });
+    expect(await encrypted.write((tx) => tx.query(cipher))).toMatchObject([
+      { Value: expect.stringMatching(/^TLS_/) },
+    ]);
+    expect(await db.write((tx) => tx.query(cipher))).toMatchObject([{ Value: "" }]);
+    const other = rootCertificates[0]!;
+    const error = await failure((await open({ ca: other, holdMs: 500 })).write((tx) => tx.query(cipher)));
+    expect(error.message).toMatch(/no primary.*certificate/);
   });
 });
 
