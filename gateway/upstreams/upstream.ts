@@ -48,25 +48,26 @@ export function followUpstream(upstream: Upstream, options: UpstreamOptions): Pr
 }
 
 async function follow(upstream: Upstream, options: UpstreamOptions, tried: () => void): Promise<void> {
-  const { log, signal, clock, random } = options;
+  const { log, signal, clock, random, registry } = options;
   const about = { upstream: upstream.name, address: upstream.address };
   const instanceId = ulid();
   for (let failures = 0; !signal.aborted;) {
+    let live = false;
     try {
       await visit(upstream, instanceId, options, () => {
-        failures = 0;
+        live = true;
         tried();
       });
     } catch (error) {
-      failures += 1;
-      if (failures === 1 && !signal.aborted) {
-        log.warn({ ...about, problem: messageOf(error) }, "an upstream is away; trying on");
-      }
+      // A server may close connections at any time, for their age. Only one that cannot be visited again is away.
+      failures = live ? 0 : failures + 1;
+      if (!live) registry.unpin(instanceId);
+      if (failures === 1) log.warn({ ...about, problem: messageOf(error) }, "an upstream is away; trying on");
     }
-    options.registry.unpin(instanceId);
     tried();
-    await sleep(reconnectDelayMs(failures + 1, random), signal, clock).catch(() => undefined);
+    await sleep(reconnectDelayMs(failures, random), signal, clock).catch(() => undefined);
   }
+  registry.unpin(instanceId);
 }
 
 /** One connection's life: learned, put in the registry, and watched until it is lost. Always rejects in the end. */
