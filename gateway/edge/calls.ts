@@ -1,4 +1,8 @@
 /** Sends calls of the edge to the instances that have their method, within the configured time. */
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
+import { rpcError } from "../../mesh/errors.ts";
+import { abortable } from "../../mesh/registry/abortable.ts";
 import type { Metadata } from "../../mesh/rpc/metadata.ts";
 import type { Call, MethodInfo, Reply, Send } from "../../mesh/rpc/call.ts";
 import type { MethodEntry, RouteTable } from "../routes/types.ts";
@@ -47,6 +51,30 @@ export function sendCall({ send, limits }: EdgeContext, call: EdgeCall): Promise
     signal: exchange.signal,
     request,
   });
+}
+
+/**
+ * Waits for a request of one message, which must arrive within the time of its call.
+ *
+ * @throws ConnectError DEADLINE_EXCEEDED if it does not; the signal's reason if the exchange is aborted first.
+ */
+export async function received<T>(
+  exchange: Exchange,
+  timeoutMs: number | undefined,
+  { limits }: EdgeContext,
+  receiving: Promise<T>,
+): Promise<T> {
+  const timer = setTimeout(() => exchange.abort(requestTooSlow()), unaryTimeoutMs(timeoutMs, limits));
+  try {
+    return await abortable(receiving, exchange.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function requestTooSlow(): ConnectError {
+  const message = "the request did not arrive within the deadline";
+  return rpcError(Code.DeadlineExceeded, Reason.DEADLINE_EXCEEDED, message);
 }
 
 /** When a call must be over. Streams may last, unless their caller says otherwise. */

@@ -146,6 +146,15 @@ describe("Connect with nothing but fetch", () => {
   });
 });
 
+test("a caller that does not send its request is cut off", async () => {
+  const hasty = await startTestEdge({ maxTimeoutMs: 50 });
+  const body = new ReadableStream({ start: (controller) => controller.enqueue(Buffer.from("{")) });
+  const headers = { "content-type": "application/json" };
+  const init = { method: "POST", body, headers, duplex: "half" } as RequestInit;
+  await expect(fetch(`${hasty.url}${PATH}/CancelItem`, init)).rejects.toThrow("fetch failed");
+  await hasty.close();
+});
+
 describe("gRPC-Web by hand", () => {
   const request = toBinary(CancelItemRequestSchema, create(CancelItemRequestSchema, { itemId: "7" }));
 

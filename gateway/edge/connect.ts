@@ -57,9 +57,18 @@ export function createConnectHandlers(context: EdgeContext): (method: MethodEntr
 
 const exchangeKey = createContextKey<Exchange | undefined>(undefined);
 
-/** Serves one request with a handler. Never rejects. */
-export async function serveUniversal(exchange: Exchange, handler: UniversalHandler): Promise<void> {
+/**
+ * Serves one request with a handler. Never rejects. With `patienceMs`, cuts off a caller that takes longer than that to
+ * send what its call needs.
+ */
+export async function serveUniversal(
+  exchange: Exchange,
+  handler: UniversalHandler,
+  patienceMs?: number,
+): Promise<void> {
   const { request, response } = exchange;
+  const impatience = patienceMs === undefined ? undefined : setTimeout(() => response.destroy(), patienceMs);
+  exchange.onCall = () => clearTimeout(impatience);
   try {
     const values = createContextValues().set(exchangeKey, exchange);
     const incoming = universalRequestFromNodeRequest(request, response, undefined, values);
@@ -84,6 +93,8 @@ export async function serveUniversal(exchange: Exchange, handler: UniversalHandl
     exchange.end(error);
     if (!response.headersSent) response.statusCode = 500;
     response.end();
+  } finally {
+    clearTimeout(impatience);
   }
 }
 
@@ -151,6 +162,7 @@ function exchangeOf(method: MethodEntry, { values }: HandlerContext): Exchange {
   const exchange = values.get(exchangeKey);
   if (exchange === undefined) throw new ConnectError("called outside of the edge", Code.Internal);
   exchange.route = method.info.path;
+  exchange.onCall();
   return exchange;
 }
 

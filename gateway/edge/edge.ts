@@ -33,7 +33,9 @@ export function createEdge(context: EdgeContext, platform: PlatformHandlers): Ed
     if (contentType !== undefined && grpcType.test(contentType)) {
       exchange.protocol = "grpc";
       const handler = platform.get(exchange.path);
-      return handler === undefined ? serveGrpc(exchange, context) : servePlatform(exchange, handler);
+      if (handler === undefined) return serveGrpc(exchange, context);
+      exchange.route = handler.requestPath;
+      return serveUniversal(exchange, handler);
     }
     const handler = universalHandler(exchange);
     return handler === undefined
@@ -58,7 +60,10 @@ export function createEdge(context: EdgeContext, platform: PlatformHandlers): Ed
     exchange.protocol = isGrpcWeb(contentType) ? "grpc_web" : "connect";
     exchange.route = handler.requestPath;
     const refusal = refusalOf(exchange, handler, contentType);
-    if (refusal === undefined) return serveUniversal(exchange, handler);
+    if (refusal === undefined) {
+      const patienceMs = platform.has(exchange.path) ? undefined : context.limits.maxTimeoutMs;
+      return serveUniversal(exchange, handler, patienceMs);
+    }
     const extra = hasReason(refusal, Reason.METHOD_NOT_ALLOWED)
       ? ["allow", handler.allowedMethods.join(", ")]
       : [];
@@ -85,11 +90,6 @@ const grpcType = /^application\/grpc(?:[+;]|$)/i;
 
 function isGrpcWeb(contentType: string | undefined): contentType is string {
   return contentType !== undefined && /^application\/grpc-web/i.test(contentType);
-}
-
-function servePlatform(exchange: Exchange, handler: UniversalHandler): Promise<void> {
-  exchange.route = handler.requestPath;
-  return serveUniversal(exchange, handler);
 }
 
 /** What is wrong with a request to a method by its path, which connect-node would refuse without a word. */

@@ -40,6 +40,8 @@ export class Exchange {
   protocol: Protocol = "rest";
   /** Template of the route, or path of the gRPC method: bounded, so that it may be a label. */
   route: string = NO_ROUTE;
+  /** Called when the request is complete enough for its call to be made. */
+  onCall: () => void = ignore;
   readonly #observers: Observers;
   readonly #begin = performance.now();
   #trace: TraceContext | undefined;

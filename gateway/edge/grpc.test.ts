@@ -122,8 +122,8 @@ interface Raw {
   readonly body: Buffer;
 }
 
-/** A call by hand, for what clients do not do. */
-function raw(path: string, body: Uint8Array, headers: Record<string, string> = {}): Promise<Raw> {
+/** A call by hand, for what clients do not do. Without a body the request is left open. */
+function raw(path: string, body: Uint8Array | undefined, headers: Record<string, string> = {}): Promise<Raw> {
   return new Promise((resolve, reject) => {
     const session = connectHttp2(edge.url);
     const stream = session.request({
@@ -144,7 +144,7 @@ function raw(path: string, body: Uint8Array, headers: Record<string, string> = {
       session.close();
       resolve({ headers: head, trailers, body: Buffer.concat(chunks) });
     });
-    stream.end(body);
+    if (body !== undefined) stream.end(body);
   });
 }
 
@@ -180,6 +180,11 @@ describe("gRPC by hand", () => {
     ["no framing", Buffer.from("hello, world"), "13"],
   ])("a unary request of %s fails", async (_, body, status) => {
     expect((await raw(CANCEL, body)).trailers["grpc-status"]).toBe(status);
+  });
+
+  test("a request that does not come fails when its time is over", async () => {
+    const { trailers } = await raw(CANCEL, undefined, { "grpc-timeout": "30m" });
+    expect(trailers["grpc-status"]).toBe("4");
   });
 
   test("a malformed deadline fails", async () => {

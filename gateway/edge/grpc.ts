@@ -5,11 +5,11 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { rpcError } from "../../mesh/errors.ts";
-import type { Call, CallKind, Reply } from "../../mesh/rpc/call.ts";
+import type { Reply } from "../../mesh/rpc/call.ts";
 import { edgeError, writeData, writeHead, type HeaderList } from "./answer.ts";
 import { drained } from "./backpressure.ts";
 import { decompress } from "./body.ts";
-import { sendCall, type EdgeContext } from "./calls.ts";
+import { received, sendCall, type EdgeContext } from "./calls.ts";
 import type { Exchange } from "./exchange.ts";
 import { encodeFrame, FrameReader, messageTooLarge, type Frame } from "./grpc-frames.ts";
 import { addMetadata, errorTrailers, okTrailers } from "./grpc-status.ts";
@@ -38,7 +38,9 @@ async function call(exchange: Exchange, context: EdgeContext): Promise<void> {
   const timeoutMs = timeout === undefined ? undefined : parseGrpcTimeout(timeout);
   const idle = kind === "unary" ? undefined : watchIdle(exchange, context.limits.streamIdleMs);
   try {
-    const request = await requestOf(exchange, kind, idle, context.limits.maxBodyBytes);
+    const messages = readMessages(exchange, idle, context.limits.maxBodyBytes);
+    const streams = kind === "client_streaming" || kind === "bidi_streaming";
+    const request = streams ? messages : await received(exchange, timeoutMs, context, only(messages));
     const reply = await sendCall(context, { exchange, method, request, timeoutMs });
     begin(exchange, reply);
     if (reply.message !== undefined) writeData(exchange.response, encodeFrame(reply.message));
@@ -59,17 +61,8 @@ async function writeMessages(exchange: Exchange, reply: Reply, idle: IdleWatch |
   }
 }
 
-/** One message, or as many as the caller sends, by the kind of the call. */
-async function requestOf(
-  exchange: Exchange,
-  kind: CallKind,
-  idle: IdleWatch | undefined,
-  maxBytes: number,
-): Promise<Call["request"]> {
-  const encoding = exchange.header("grpc-encoding") ?? "identity";
-  if (encoding !== "identity" && encoding !== "gzip") throw unknownEncoding(encoding);
-  const messages = readMessages(exchange, encoding, idle, maxBytes);
-  if (kind === "client_streaming" || kind === "bidi_streaming") return messages;
+/** The message of a request that has one. */
+async function only(messages: AsyncIterable<Buffer>): Promise<Buffer> {
   let request: Buffer | undefined;
   for await (const message of messages) {
     if (request !== undefined) throw notOneMessage("more than one");
@@ -79,14 +72,16 @@ async function requestOf(
   return request;
 }
 
+/** The messages of a request, decompressed. */
 async function* readMessages(
   exchange: Exchange,
-  encoding: string,
   idle: IdleWatch | undefined,
   maxBytes: number,
 ): AsyncGenerator<Buffer, void, undefined> {
+  const encoding = exchange.header("grpc-encoding") ?? "identity";
   const reader = new FrameReader(maxBytes);
   try {
+    if (encoding !== "identity" && encoding !== "gzip") throw unknownEncoding(encoding);
     for await (const chunk of exchange.request.iterator({ destroyOnReturn: false })) {
       for (const frame of reader.push(chunk as Buffer)) {
         idle?.active();

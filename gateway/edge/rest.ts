@@ -10,14 +10,14 @@ import type { Binding, Match, Route, RouteTable } from "../routes/types.ts";
 import { negotiate } from "./accept.ts";
 import { answer, answerError, firstHeaders } from "./answer.ts";
 import { readBody } from "./body.ts";
-import { sendCall, type EdgeContext } from "./calls.ts";
+import { received, sendCall, type EdgeContext } from "./calls.ts";
 import type { Exchange } from "./exchange.ts";
 import { watchIdle } from "./idle.ts";
 import { replyHeaders, replyTrailers } from "./metadata.ts";
 import { STREAM_TYPES, type StreamType } from "./stream-formats.ts";
 import { answerStream } from "./streams.ts";
 import { giveTokenCookies } from "./token-cookies.ts";
-import { parseGrpcTimeout, parseRequestTimeout, unaryTimeoutMs } from "./timeout.ts";
+import { parseGrpcTimeout, parseRequestTimeout } from "./timeout.ts";
 
 /** Serves one REST request. Never rejects. */
 export async function serveRest(exchange: Exchange, context: EdgeContext): Promise<void> {
@@ -57,23 +57,19 @@ async function callRoute(
   }
 }
 
-/** The request message. A body must come within the time of the call. */
 async function requestMessage(
   exchange: Exchange,
   match: Match,
   timeoutMs: number | undefined,
-  { limits }: EdgeContext,
+  context: EdgeContext,
 ): Promise<Uint8Array> {
+  const { limits } = context;
   const { binding } = match.route;
   const contentType = exchange.header("content-type");
   let body: Buffer | undefined;
   if (binding.body !== "none") {
-    const timer = setTimeout(() => exchange.abort(bodyTooSlow()), unaryTimeoutMs(timeoutMs, limits));
-    try {
-      body = await readBody(exchange.request, limits.maxBodyBytes, exchange.signal);
-    } finally {
-      clearTimeout(timer);
-    }
+    const reading = readBody(exchange.request, limits.maxBodyBytes, exchange.signal);
+    body = await received(exchange, timeoutMs, context, reading);
     if (!binding.rawRequest && body !== undefined && body.length > 0) requireJson(contentType);
   }
   const parts = { query: exchange.query, contentType, body };
@@ -140,9 +136,4 @@ function notFound({ method, path }: Exchange): ConnectError {
 function needsGrpc(path: string): ConnectError {
   const message = `${path.slice(1)} takes a stream of messages: call it by gRPC or Connect`;
   return rpcError(Code.Unimplemented, Reason.STREAMING_UNSUPPORTED, message);
-}
-
-function bodyTooSlow(): ConnectError {
-  const message = "the request body did not arrive within the deadline";
-  return rpcError(Code.DeadlineExceeded, Reason.DEADLINE_EXCEEDED, message);
 }

@@ -140,7 +140,7 @@ describe("a stream's end", () => {
   });
 
   test("comes by silence", async () => {
-    other = await startTestEdge({ streamIdleMs: 60 });
+    other = await startTestEdge({ streamIdleMs: 500 });
     const accept = "application/x-ndjson";
     const body = await (await fetchStream("/v1/count/2?interval=10s", { accept }, other)).text();
     expect(body).toMatch(/^{"number":1,.*\n{"error":{"code":4,.*STREAM_IDLE.*\n$/);
