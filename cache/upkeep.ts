@@ -53,7 +53,10 @@ export function createUpkeep(core: Core, onWarm: () => void): Upkeep {
       dropAt = 0;
     }
     if (dropAt !== -1) dropSome();
-    if (now >= nextDecision) decideWarm(now);
+    if (now < nextDecision) return;
+    decideWarm(now);
+    // Who could fill this node is reminded of it.
+    if (cold.length > 0) onWarm();
   }
 
   /** Drops entries of slots that are not this node's, once the owners can be reached and need nothing from here. */

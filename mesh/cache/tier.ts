@@ -35,9 +35,10 @@ export interface CacheTier {
 const READ_ATTEMPT_MS = 100;
 /** A write waits up to a second for its copies; a node that says nothing by then is gone. */
 const WRITE_ATTEMPT_MS = 1200;
-/** How often an operation follows NOT_OWNER: rings differ for moments only. */
-const MAX_REDIRECTS = 4;
-const REDIRECT_DELAY_MS = 20;
+/** How often an operation follows NOT_OWNER: rings differ for moments only, but a moment may be half a second. */
+const MAX_REDIRECTS = 20;
+/** From the second time on it waits so long, times the number of redirects. */
+const REDIRECT_DELAY_MS = 5;
 
 /** Joins the tier. Nothing is dialled before it is needed. */
 export function createCacheTier(options: CacheTierOptions): CacheTier {
@@ -101,7 +102,7 @@ export function createCacheTier(options: CacheTierOptions): CacheTier {
       if (redirects++ >= MAX_REDIRECTS) break;
       queue = [...answer.owners];
       standIn = false;
-      if (redirects > 1) await delay(clock, REDIRECT_DELAY_MS);
+      if (redirects > 1) await delay(clock, REDIRECT_DELAY_MS * redirects);
     }
     return coldest === undefined ? unavailable(problem) : askCold(op, coldest, dueAt - clock.monotonic());
   }
