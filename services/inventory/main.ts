@@ -10,11 +10,13 @@ import { serve } from "../../mesh/serve.ts";
 import { databaseOrExit } from "../../mesh/sql/configured.ts";
 import { tokenServerInterceptor } from "../../mesh/sql/consistency.ts";
 import { migrate } from "../../mesh/sql/migrate.ts";
+import { startRetention } from "../../mesh/sql/retention.ts";
 import { createInventoryParticipant } from "./participant.ts";
 import { createInventoryService } from "./service.ts";
 
 const mesh = createMesh({ name: "inventory", config: configOrExit() });
 const db = databaseOrExit(mesh.config, mesh.metrics);
+const retention = startRetention({ db, log: mesh.log });
 
 await serve(mesh, {
   services: [
@@ -23,5 +25,8 @@ await serve(mesh, {
   ],
   interceptors: [tokenServerInterceptor()],
   ready: () => migrate(db, fileURLToPath(new URL("migrations", import.meta.url))),
-  stop: () => db.close(),
+  stop: async () => {
+    await retention.close();
+    await db.close();
+  },
 });

@@ -12,6 +12,7 @@ import { serve } from "../../mesh/serve.ts";
 import { databaseOrExit } from "../../mesh/sql/configured.ts";
 import { tokenClientInterceptor, tokenServerInterceptor } from "../../mesh/sql/consistency.ts";
 import { migrate } from "../../mesh/sql/migrate.ts";
+import { startRetention } from "../../mesh/sql/retention.ts";
 import { createChanges } from "./changes.ts";
 import { createOrderParticipant } from "./participant.ts";
 import { createSagaStarter } from "./sagas.ts";
@@ -21,6 +22,7 @@ import { sequencesOf } from "./store.ts";
 const config = configOrExit();
 const mesh = createMesh({ name: "order", config, interceptors: [tokenClientInterceptor()] });
 const db = databaseOrExit(config, mesh.metrics);
+const retention = startRetention({ db, log: mesh.log });
 const sagas = createSagaStarter({
   address: config.temporal?.address || "127.0.0.1:7233",
   namespace: config.temporal?.namespace || "default",
@@ -46,6 +48,7 @@ await serve(mesh, {
   stop: async () => {
     await relay?.close();
     await sagas.close();
+    await retention.close();
     await db.close();
   },
 });

@@ -18,6 +18,7 @@ import { createParticipant, type Participant } from "../../mesh/saga/participant
 import { rejection, rejectionOf } from "../../mesh/saga/rejection.ts";
 import { createDatabase, type Database, type Tx } from "../../mesh/sql/database.ts";
 import { migrate } from "../../mesh/sql/migrate.ts";
+import { forget } from "../../mesh/sql/retention.ts";
 
 let group: TestGroup;
 let db: Database;
@@ -216,5 +217,24 @@ describe("idempotent", () => {
 
   test.each(["with space", "x".repeat(256), "ünïcode"])("refuses the key %j", async (key) => {
     expect(hasReason(await deposit(key, 5), Reason.INVALID_FIELD)).toBe(true);
+  });
+});
+
+describe("forget", () => {
+  test("deletes keys and saga steps that are older, in batches, and keeps the others", async () => {
+    const rows = Array.from({ length: 2500 }, (_, i) => ["Old", `old-${i}`, Buffer.alloc(0), "2020-01-01"]);
+    const keys = "INSERT INTO idempotency (scope, idempotency_key, fingerprint, created_at) VALUES ?";
+    await db.write((tx) => tx.execute(keys.replace("?", rows.map(() => "(?)").join(",")), rows));
+    await hold();
+    const steps = "UPDATE barrier SET created_at = '2020-01-01' WHERE saga_id = ?";
+    await db.write((tx) => tx.execute(steps, [id()]));
+    saga++;
+    await hold();
+    await forget(db, 3_600_000, new AbortController().signal);
+    const count = async (sql: string, of: string) =>
+      (await db.read((q) => q.query<{ n: number }>(`SELECT COUNT(*) AS n FROM ${sql} = ?`, [of])))[0]!.n;
+    expect(await count("idempotency WHERE scope", "Old")).toBe(0);
+    expect(await count("barrier WHERE saga_id", `saga-${saga - 1}`)).toBe(0);
+    expect(await count("barrier WHERE saga_id", id())).toBe(1);
   });
 });
