@@ -121,11 +121,17 @@ class MemberConnection implements Connection {
   async run(sql: string, params: Params, timeoutMs: number): Promise<Outcome> {
     if (this.#gone) throw this.#error(CONNECTION_CLOSED, "the connection is closed");
     const values = params.map(checked);
-    const result = await this.#answer<unknown>(STATEMENT_TIMEOUT, timeoutMs, (done) => {
-      if (values.length === 0) this.#driver.query(sql, done);
-      else this.#driver.query(sql, values, done);
-    });
-    return outcome(result);
+    try {
+      const result = await this.#answer<unknown>(STATEMENT_TIMEOUT, timeoutMs, (done) => {
+        if (values.length === 0) this.#driver.query(sql, done);
+        else this.#driver.query(sql, values, done);
+      });
+      return outcome(result);
+    } catch (error) {
+      // It was made where the answer came in; whoever reads the log wants to know who asked, and what.
+      if (error instanceof SqlError) error.locate(sql);
+      throw error;
+    }
   }
 
   destroy(): void {

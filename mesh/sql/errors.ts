@@ -119,6 +119,8 @@ export class SqlError extends Error {
   readonly member: string;
   /** The connection is no good any more. */
   readonly fatal: boolean;
+  /** The beginning of the statement, with `?` for its parameters. */
+  statement: string | undefined;
 
   constructor(member: string, parts: { errno?: number; code: string; message: string; fatal: boolean }) {
     super(`${member}: ${parts.message} (${parts.code})`);
@@ -127,6 +129,12 @@ export class SqlError extends Error {
     this.errno = parts.errno ?? 0;
     this.code = parts.code;
     this.fatal = parts.fatal;
+  }
+
+  /** Notes what was asked, and by whom: the stack becomes that of the function that awaits the answer. */
+  locate(statement: string): void {
+    this.statement = statement.slice(0, 200);
+    Error.captureStackTrace(this);
   }
 }
 

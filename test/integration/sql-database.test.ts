@@ -81,6 +81,13 @@ describe("write", () => {
     expect(await db.read((q) => q.query("SELECT id FROM notes WHERE id IN (?)", [[3, 4]]))).toHaveLength(2);
   });
 
+  test("says of an error which statement it was, without values, and who ran it", async () => {
+    await db.write((tx) => tx.execute("INSERT INTO notes (id) VALUES (8)"));
+    const error = await failure(db.write((tx) => tx.execute("INSERT INTO notes (id) VALUES (?)", [8])));
+    expect(error).toMatchObject({ code: "ER_DUP_ENTRY", statement: "INSERT INTO notes (id) VALUES (?)" });
+    expect(error.stack).toContain("sql-database.test.ts");
+  });
+
   test("happens once for each key, and answers the same again", async () => {
     const write = () =>
       db.write(
