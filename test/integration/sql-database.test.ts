@@ -9,7 +9,7 @@ import { startTestGroup, type TestGroup } from "../../infra/mysql/testing.ts";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { hasReason } from "../../mesh/errors.ts";
 import { currentTokens, inSession, Tokens } from "../../mesh/sql/consistency.ts";
-import { createDatabase, type Database, type DatabaseOptions } from "../../mesh/sql/database.ts";
+import { createDatabase, type Database, type DatabaseOptions, type Tx } from "../../mesh/sql/database.ts";
 import { isDuplicateKey } from "../../mesh/sql/errors.ts";
 import { migrate } from "../../mesh/sql/migrate.ts";
 
@@ -83,9 +83,12 @@ describe("write", () => {
 
   test("says of an error which statement it was, without values, and who ran it", async () => {
     await db.write((tx) => tx.execute("INSERT INTO notes (id) VALUES (8)"));
-    const error = await failure(db.write((tx) => tx.execute("INSERT INTO notes (id) VALUES (?)", [8])));
+    const insertAgain = async (tx: Tx) => {
+      await tx.execute("INSERT INTO notes (id) VALUES (?)", [8]);
+    };
+    const error = await failure(db.write(insertAgain));
     expect(error).toMatchObject({ code: "ER_DUP_ENTRY", statement: "INSERT INTO notes (id) VALUES (?)" });
-    expect(error.stack).toContain("sql-database.test.ts");
+    expect(error.stack).toContain("insertAgain");
   });
 
   test("happens once for each key, and answers the same again", async () => {
