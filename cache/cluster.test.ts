@@ -18,6 +18,9 @@ const config = create(CacheSchema, {
   ],
 });
 
+/** Longer than a busy machine may hold up a test. */
+const PATIENT_MS = 5000;
+
 interface Cluster {
   readonly nodes: readonly Runtime[];
   readonly tier: CacheTier;
@@ -38,6 +41,7 @@ async function start(count: number): Promise<Cluster> {
   const cache = createCache<string>({
     tier,
     namespace: "shop",
+    readTimeoutMs: PATIENT_MS,
     onOutcome: (outcome) => outcomes.push(outcome),
   });
   return {
@@ -243,7 +247,7 @@ describe("a node that is gone", () => {
     const third = await startRuntime({ listen: "127.0.0.1:0", config });
     const addresses = [...cluster.nodes, third].map(({ address }) => address);
     const tier = createCacheTier({ resolver: createStaticResolver(addresses) });
-    const cache = createCache<string>({ tier, namespace: "shop" });
+    const cache = createCache<string>({ tier, namespace: "shop", readTimeoutMs: PATIENT_MS });
     for (const node of [...cluster.nodes, third]) node.joinStatic(addresses);
     expect((await cache.getMany(keys)).size).toBe(100);
     await until(() => isWarm(third.node));

@@ -58,7 +58,9 @@ function lookUp(core: Core, op: Operation, slot: number, answer: (result: Result
     core.store.touch(found.id);
     return answer(withValue(core, op, found.id, Status.OK, earlyLease(core, op, slot, found.id)));
   }
-  if (!core.warm.has(slot) && !op.cold && found === undefined) {
+  // What the primary had may be with another stand-in: only when nobody has it is it missing.
+  const isUnsure = !core.warm.has(slot) || (op.standIn && core.ring().place(slot, core.self) !== 0);
+  if (isUnsure && !op.cold && found === undefined) {
     return answer(result({ id: op.id, status: Status.WARMING, owners: owners(core, slot) }));
   }
   const token = op.lease ? grant(core, op, slot, found?.id) : 0;

@@ -1,6 +1,8 @@
 /** The receiving end of another node's stream: applies frames in order and says how far it has come. */
 import type { Core } from "./core.ts";
 import type { Frame, Hello, Reply } from "./frames.ts";
+import { slotOf } from "../mesh/cache/slots.ts";
+import { isOwner, ownersOf } from "./ownership.ts";
 import { namespaceOf } from "./records.ts";
 import { hasSlot } from "./slot-set.ts";
 
@@ -50,8 +52,17 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       return false;
     }
     const applied = core.applyHere({ ...change, space });
+    if (frame.isLive && applied === "applied") passOn(change.key);
     // The writer gave it too low a version, or another write won: it must not count this copy.
     return applied === "applied" || (applied === "older" && !frame.isLive);
+  }
+
+  /** Who stands in for an owner sees to it that the owner gets it, even if the writer dies. */
+  function passOn(key: Uint8Array): void {
+    const ring = core.ring();
+    const slot = slotOf(key);
+    if (isOwner(ring, slot, core.self)) return;
+    for (const owner of ownersOf(ring, slot)) if (owner !== from.node) core.sender(owner)?.missed();
   }
 
   function becomeWarm(slots: Uint8Array): void {

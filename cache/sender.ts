@@ -105,6 +105,8 @@ const SWEEP_CREDIT_BYTES = 1024 * 1024;
 const SWEEP_STEP = 20_000;
 const UNRESPONSIVE_MS = 1000;
 const RECONNECT_MS = 200;
+/** A sweep begins so long after something was missed. */
+const MISSED_MS = 100;
 
 /** Opens the stream and keeps it open until closed. */
 export function createSender(options: SenderOptions): Sender {
@@ -290,7 +292,10 @@ export function createSender(options: SenderOptions): Sender {
       push(frame, 0, waiter);
     },
     missed() {
+      if (isBehind) return;
       isBehind = true;
+      // Not at once: while it cannot take more, a sweep is of no use, and more may be missed.
+      clock.after(MISSED_MS, () => isBehind && unackedBytes < CREDIT_BYTES && startSweep());
     },
     announceWarm,
     fill(slots) {

@@ -112,8 +112,13 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
     waiter?.resolve(result);
   }
 
-  function sweep(): void {
+  /** Timers run before sockets are read: in a process that was held up the answer may be there already. */
+  function sweepAfterReading(): void {
     const now = clock.monotonic();
+    setImmediate(() => sweep(now));
+  }
+
+  function sweep(now: number): void {
     for (const [id, { dueAt, reject }] of waiting) {
       if (dueAt > now) continue;
       waiting.delete(id);
@@ -121,7 +126,7 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
     }
     isSweeping = waiting.size > 0;
     if (!isSweeping) session?.http.unref();
-    if (isSweeping) clock.after(SWEEP_MS, sweep);
+    if (isSweeping) clock.after(SWEEP_MS, sweepAfterReading);
   }
 
   return {
@@ -147,7 +152,7 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
         batches.add((writer) => writeOperation(writer, op));
         if (isSweeping) return;
         isSweeping = true;
-        clock.after(SWEEP_MS, sweep);
+        clock.after(SWEEP_MS, sweepAfterReading);
       });
     },
     close() {
