@@ -272,7 +272,7 @@ describe("a gateway that stops", () => {
     const gateway = await startGateway(upstreams(echo.ready["address"]!));
     const before = await fetch(`${gateway.url}/v1/items/7`);
     expect(before.status).toBe(200);
-    const running = fetch(`${gateway.url}/v1/wait?duration=2.5s`);
+    const running = fetch(`${gateway.url}/v1/wait?duration=4s`);
     const metrics = async () => (await fetch(`${gateway.admin}/metrics`)).text();
     await expect.poll(metrics).toMatch(/grpc_client_started_total{.*grpc_method="Wait"} 1/);
     const exit = gateway.stop();
