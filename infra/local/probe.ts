@@ -18,6 +18,19 @@ export function httpProbe(url: string): Probe {
   };
 }
 
+/** Ready when a gateway, by its admin address, routes to a service of each of these packages, such as `shop.order`. */
+export function routesProbe(admin: string, packages: readonly string[]): Probe {
+  return async () => {
+    try {
+      const response = await fetch(`http://${admin}/routes`, { signal: AbortSignal.timeout(1000) });
+      const { services } = (await response.json()) as { services: readonly string[] };
+      return packages.every((name) => services.some((service) => service.startsWith(`${name}.`)));
+    } catch {
+      return false;
+    }
+  };
+}
+
 /** Ready when the port accepts a connection. */
 export function tcpProbe(host: string, port: number): Probe {
   return () =>

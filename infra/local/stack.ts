@@ -11,7 +11,7 @@ import { redisCommand, temporalCommand, type ServerCommand } from "../tools/serv
 import { createChild, type ChildEvents } from "./child.ts";
 import { freshLog, type Folders } from "./folder.ts";
 import type { Ports } from "./ports.ts";
-import { httpProbe, tcpProbe, untilReady } from "./probe.ts";
+import { httpProbe, routesProbe, tcpProbe, untilReady } from "./probe.ts";
 import type { Screen } from "./screen.ts";
 import { heddleNodes, type Node, type Profile } from "./topology.ts";
 import type { Unit } from "./unit.ts";
@@ -69,6 +69,7 @@ export function stackUnits(options: StackOptions): readonly Unit[] {
     redisUrl ? elsewhere("redis", addressOf(redisUrl)) : redisUnit(options),
     temporalAddress ? elsewhere("temporal", temporalAddress) : temporalUnit(options),
     ...nodes.map((node) => nodeUnit(node, folders, events)),
+    routesUnit(nodes),
   ];
 }
 
@@ -124,6 +125,21 @@ function elsewhere(name: string, address: string): Unit {
     name,
     after: [],
     start: (signal) => untilReady(tcpProbe(host, Number(port)), signal),
+    stop: () => Promise.resolve(),
+    processes: () => [],
+  };
+}
+
+/** Ready when every gateway has learned the routes of every service: only then do the sample calls work. */
+function routesUnit(nodes: readonly Node[]): Unit {
+  const packages = nodes.flatMap(({ offers }) => offers ?? []);
+  const gateways = nodes.flatMap(({ addresses: { control, admin } }) => (control && admin ? [admin] : []));
+  return {
+    name: "routes",
+    after: nodes.map(({ name }) => name),
+    async start(signal) {
+      await Promise.all(gateways.map((admin) => untilReady(routesProbe(admin, packages), signal)));
+    },
     stop: () => Promise.resolve(),
     processes: () => [],
   };

@@ -32,6 +32,8 @@ export interface Node {
   readonly after: readonly string[];
   readonly addresses: Readonly<Record<string, string>>;
   readonly config: JsonObject;
+  /** Package of the services that it offers, such as `shop.order`; absent if it offers none. */
+  readonly offers?: string;
 }
 
 const SERVICES = ["order", "inventory", "consumer", "kitchen", "accounting"] as const;
@@ -83,6 +85,7 @@ function serviceNode(around: Surroundings, service: string, number: number): Nod
     script: `services/${service}/main.ts`,
     after: ["mysql", "gateway-1"],
     addresses: { grpc, admin },
+    offers: `shop.${service}`,
     config: {
       ...shared(around),
       listen: grpc,
