@@ -25,6 +25,8 @@ export interface Outcome {
   readonly insertId: number;
   /** The transaction that this statement ended, as a GTID set; empty if it ended none that wrote. */
   readonly gtids: string;
+  /** Whether the session has an open transaction after it; undefined for queries, which do not tell. */
+  readonly inTransaction?: boolean;
 }
 
 /** A connection. */
@@ -225,11 +227,16 @@ function checked(param: Params[number]): unknown {
 interface DriverHeader {
   readonly affectedRows: number;
   readonly insertId: number;
+  readonly serverStatus: number;
   readonly stateChanges?: { readonly gtids: readonly string[] };
 }
 
+/** https://dev.mysql.com/doc/dev/mysql-server/latest/mysql__com_8h.html */
+const SERVER_STATUS_IN_TRANS = 1;
+
 function outcome(result: unknown): Outcome {
   if (Array.isArray(result)) return { rows: result as unknown[], affectedRows: 0, insertId: 0, gtids: "" };
-  const { affectedRows, insertId, stateChanges } = result as DriverHeader;
-  return { rows: [], affectedRows, insertId, gtids: stateChanges?.gtids.join(",") ?? "" };
+  const { affectedRows, insertId, serverStatus, stateChanges } = result as DriverHeader;
+  const inTransaction = (serverStatus & SERVER_STATUS_IN_TRANS) !== 0;
+  return { rows: [], affectedRows, insertId, gtids: stateChanges?.gtids.join(",") ?? "", inTransaction };
 }

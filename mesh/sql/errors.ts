@@ -27,8 +27,9 @@ export const ACQUIRE_TIMEOUT = "ACQUIRE_TIMEOUT";
 export const STATEMENT_TIMEOUT = "STATEMENT_TIMEOUT";
 /** The connection was closed before the statement could be sent. */
 export const CONNECTION_CLOSED = "CONNECTION_CLOSED";
-/** The caller went away while the statement ran; its connection was dropped. */
-export const CALLER_GONE = "CALLER_GONE";
+
+/** The session has no transaction any more although it should; what ran last may have committed by itself. */
+export const TRANSACTION_GONE = "TRANSACTION_GONE";
 
 /** One line of the table. */
 export interface ErrorRule {
@@ -68,13 +69,14 @@ export const errorRules: readonly ErrorRule[] = [
   { code: "ECONNRESET", name: "connection reset", class: "lost" },
   { code: "EPIPE", name: "connection closed while sending", class: "lost" },
   { code: STATEMENT_TIMEOUT, name: "no answer in time", class: "lost" },
-  { code: CALLER_GONE, name: "the caller went away", class: "lost" },
   { code: 1053, name: "ER_SERVER_SHUTDOWN", class: "lost" },
   { code: 1317, name: "ER_QUERY_INTERRUPTED (killed)", class: "lost" },
   { code: 1927, name: "ER_CONNECTION_KILLED", class: "lost" },
   { code: 3169, name: "ER_SESSION_WAS_KILLED", class: "lost" },
   // The member left its group while it committed; the group may have received the transaction nevertheless.
   { code: 3100, name: "ER_RUN_HOOK_ERROR, from a member that left its group", class: "lost" },
+
+  { code: TRANSACTION_GONE, name: "a statement found no transaction to be part of", class: "unknown" },
 
   { code: 1044, name: "ER_DBACCESS_DENIED_ERROR", class: "refused" },
   { code: 1045, name: "ER_ACCESS_DENIED_ERROR", class: "refused" },

@@ -69,6 +69,30 @@ describe("runTransaction", () => {
     expect(connection.statements.at(-1)).toBe("COMMIT");
   });
 
+  test("notices that the server has lost the transaction, so that half of it is never taken for all", async () => {
+    const { result, connection } = await run(
+      async (tx) => {
+        await tx.execute("one");
+        await tx.execute("two").catch(() => undefined);
+      },
+      (sql) => ({ affectedRows: 1, inTransaction: sql !== "one" }),
+    );
+    expect(result).toMatchObject({ error: { code: "TRANSACTION_GONE" } });
+    expect(connection.statements).toEqual(["BEGIN", "one"]);
+  });
+
+  test("lets DDL, which commits by itself, stand alone", async () => {
+    const ddl: Answer = (sql) => ({ inTransaction: sql !== "CREATE TABLE" });
+    expect((await run((tx) => tx.execute("CREATE TABLE"), ddl)).result).toMatchObject({
+      value: { affectedRows: 0 },
+    });
+    const { result } = await run(async (tx) => {
+      await tx.execute("CREATE TABLE");
+      await tx.execute("INSERT");
+    }, ddl);
+    expect(hasReason(result, Reason.DATABASE_MISUSE)).toBe(true);
+  });
+
   test("an error of another database is the work's own", async () => {
     const foreign = failed("ECONNRESET", "elsewhere:1");
     const { result } = await run(() => Promise.reject(foreign));

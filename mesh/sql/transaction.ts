@@ -6,7 +6,7 @@ import { Code } from "@connectrpc/connect";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { rpcError } from "../errors.ts";
 import type { Connection, Outcome, Params } from "./connection.ts";
-import { KeyBusy, SqlError, type Phase } from "./errors.ts";
+import { KeyBusy, SqlError, TRANSACTION_GONE, type Phase } from "./errors.ts";
 import type { Done, Tx } from "./queryable.ts";
 
 /** Why a run failed on the database's side, and how far it had come. */
@@ -68,6 +68,8 @@ class Run implements Tx {
   readonly #errors = new Set<unknown>();
   #running = 0;
   #isOver = false;
+  /** A statement has ended the transaction. */
+  #isEnded = false;
   phase: Phase = "unsent";
   /** The error that ended the transaction on the server. */
   broken: SqlError | undefined;
@@ -121,7 +123,21 @@ class Run implements Tx {
   async #statement(sql: string, params: Params): Promise<Outcome> {
     if (this.#isOver) throw misuse("the transaction is over; its `tx` must not be used any more");
     if (this.broken !== undefined) throw this.broken;
-    return this.#run(sql, params, this.#limits.statementMs());
+    if (this.#isEnded) throw misuse("a statement before has ended the transaction; DDL commits by itself");
+    const outcome = await this.#run(sql, params, this.#limits.statementMs());
+    if (outcome.inTransaction === false) this.#ended(outcome);
+    return outcome;
+  }
+
+  /** DDL, which touches no rows, ends transactions; if anything else finds that there is none, it was lost on the way. */
+  #ended({ affectedRows }: Outcome): void {
+    this.#isEnded = true;
+    if (affectedRows === 0) return;
+    const message = "the server had lost the transaction; the statement has committed by itself";
+    this.broken = new SqlError(this.#connection.member, { code: TRANSACTION_GONE, message, fatal: true });
+    this.#errors.add(this.broken);
+    this.#connection.destroy();
+    throw this.broken;
   }
 
   async #run(sql: string, params: Params, timeoutMs: number): Promise<Outcome> {

@@ -128,6 +128,12 @@ describe("writer", () => {
     expect(unknown).toEqual([true]);
   });
 
+  test("reports a transaction that the server had lost, even if the work could find out", async () => {
+    const { run, log } = writerOf((sql) => ({ affectedRows: 1, inTransaction: sql !== "INSERT" }));
+    expect(hasReason(await run(true), Reason.OUTCOME_UNKNOWN)).toBe(true);
+    expect(log).toEqual([`${A}: BEGIN`, `${A}: INSERT`]);
+  });
+
   test("a transaction that is too large for the group fails, although the code is that of a lost member", async () => {
     const { run } = writerOf(failing("COMMIT", failed(3100)));
     expect(await run(true)).toMatchObject({ errno: 3100 });

@@ -13,6 +13,7 @@ import {
   SqlError,
   STATEMENT_TIMEOUT,
   ACQUIRE_TIMEOUT,
+  TRANSACTION_GONE,
   type ErrorClass,
 } from "./errors.ts";
 import { refused, type Hold, type Turn } from "./hold.ts";
@@ -123,7 +124,8 @@ function giveUp({ monitor }: WriterOptions, found: ErrorClass, error: SqlError, 
       if (conflicts > MAX_CONFLICTS) throw error instanceof KeyBusy ? inProgress(error) : conflict(error);
       break;
     case "unknown":
-      if (!canRerun) throw outcomeUnknown(error);
+      // Part of it may have been committed, without the rest.
+      if (!canRerun || error.code === TRANSACTION_GONE) throw outcomeUnknown(error);
       break;
     case "lost":
     case "not_executed":
