@@ -2,11 +2,11 @@
  * Keeps asking every member of the group what it sees, and tells who may be written and read as soon as that changes.
  * It begins with the seeds and finds the others from them; nobody configures roles.
  */
-import type { Clock } from "../clock.ts";
-import { sleep, systemClock } from "../clock.ts";
+import { sleep, systemClock, type Clock } from "../clock.ts";
 import { detached } from "../rpc/context.ts";
-import { connect, type Account, type Connection } from "./connection.ts";
-import { classifyError, sqlError, STATEMENT_TIMEOUT } from "./errors.ts";
+import { askOverConnection, type Ask } from "./ask.ts";
+import type { Account } from "./connection.ts";
+import { Poller } from "./poller.ts";
 import {
   decideTopology,
   type MemberRow,
@@ -30,11 +30,6 @@ export interface MonitorOptions extends TopologyLimits {
   readonly clock?: Clock;
   /** Asks one member; for tests. Default: over a connection of its own. */
   readonly ask?: Ask;
-}
-
-/** Asks members for their view. */
-export interface Ask {
-  (address: string): Promise<View | Problem>;
 }
 
 /** Knows the group. */
@@ -112,13 +107,14 @@ class GroupMonitor implements Monitor {
   }
 
   #add(address: string): Poller {
-    const member = new Poller(
-      this.#options.ask ?? askOverConnection(this.#options),
+    const { ask = askOverConnection(this.#options), clock, pollMs, urgentPollMs } = this.#options;
+    const member = new Poller({
+      ask,
       address,
-      this.#options,
-      () => (this.#topology.writer === undefined ? this.#options.urgentPollMs : this.#options.pollMs),
-      (report) => this.#report(address, report),
-    );
+      clock,
+      pauseMs: () => (this.#topology.writer === undefined ? urgentPollMs : pollMs),
+      report: (report) => this.#report(address, report),
+    });
     this.#members.set(address, member);
     return member;
   }
@@ -140,136 +136,4 @@ class GroupMonitor implements Monitor {
       if (state === "ONLINE" && !this.#members.has(address)) this.#add(address);
     }
   }
-}
-
-/** Asks one member again and again. */
-class Poller {
-  readonly #ask: Ask & { close?: () => void };
-  readonly #address: string;
-  readonly #options: { readonly deadlineMs: number; readonly clock: Clock };
-  readonly #pauseMs: () => number;
-  readonly #report: (report: View | Problem) => void;
-  #asking: Promise<boolean> | undefined;
-  #cancelPause: (() => void) | undefined;
-  #wasLate = false;
-  #closed = false;
-  readonly first: Promise<boolean>;
-
-  constructor(
-    ask: Ask & { close?: () => void },
-    address: string,
-    options: { readonly deadlineMs: number; readonly clock: Clock },
-    pauseMs: () => number,
-    report: (report: View | Problem) => void,
-  ) {
-    this.#ask = ask;
-    this.#address = address;
-    this.#options = options;
-    this.#pauseMs = pauseMs;
-    this.#report = report;
-    this.first = this.askNow();
-  }
-
-  /** Asks unless it is being asked already; tells whether it answered. */
-  askNow(): Promise<boolean> {
-    this.#cancelPause?.();
-    this.#asking ??= this.#askOnce();
-    return this.#asking;
-  }
-
-  /** Asks sooner than it would have. */
-  hurry(): void {
-    if (this.#asking === undefined) void this.askNow();
-  }
-
-  close(): void {
-    this.#closed = true;
-    this.#cancelPause?.();
-    this.#ask.close?.();
-  }
-
-  async #askOnce(): Promise<boolean> {
-    const report = await this.#ask(this.#address).catch((error: unknown) => ({ problem: String(error) }));
-    this.#asking = undefined;
-    if (this.#closed) return false;
-    if (this.#isFirstMiss(report)) return this.#pause();
-    this.#report(report);
-    if (this.#asking === undefined) this.#pause();
-    return !("problem" in report);
-  }
-
-  /** A machine that is busy misses one question now and then, a frozen one misses them all. */
-  #isFirstMiss(report: View | Problem): boolean {
-    const isLate = "problem" in report && report.late === true;
-    const isFirst = isLate && !this.#wasLate;
-    this.#wasLate = isLate;
-    return isFirst;
-  }
-
-  #pause(): false {
-    this.#cancelPause = this.#options.clock.after(this.#pauseMs(), () => void this.askNow());
-    return false;
-  }
-}
-
-const QUESTION = `
-  SELECT m.member_id AS id, m.member_host AS host, m.member_port AS port, m.member_state AS state,
-         m.member_role AS role, m.member_id = @@server_uuid AS self, s.view_id AS viewId,
-         s.count_transactions_remote_in_applier_queue AS applierQueue,
-         @@super_read_only AS readOnly, @@offline_mode AS offline
-  FROM performance_schema.replication_group_members m
-  LEFT JOIN performance_schema.replication_group_member_stats s USING (member_id)`;
-
-interface Row {
-  readonly id: string;
-  readonly host: string;
-  readonly port: number;
-  readonly state: string;
-  readonly role: string;
-  readonly self: number;
-  readonly viewId: string | null;
-  readonly applierQueue: number | string | null;
-  readonly readOnly: number;
-  readonly offline: number;
-}
-
-/** Asks over a connection that is kept from one question to the next. */
-function askOverConnection(options: {
-  readonly account: Account;
-  readonly deadlineMs: number;
-  readonly clock: Clock;
-}): Ask & { close(): void } {
-  let connection: Connection | undefined;
-  const ask = async (address: string): Promise<View | Problem> => {
-    try {
-      if (connection?.usable !== true) {
-        const { account, deadlineMs, clock } = options;
-        connection = await connect({ ...account, member: address, timeoutMs: deadlineMs, clock });
-      }
-      const { rows } = await connection.run(QUESTION, [], options.deadlineMs);
-      return toView(rows as readonly Row[]);
-    } catch (error) {
-      const failure = sqlError(address, error);
-      const refused = classifyError(failure, { phase: "unsent", healthy: true }) === "refused";
-      const late = failure.code === STATEMENT_TIMEOUT;
-      return {
-        problem: failure.message.slice(address.length + 2),
-        ...(refused && { refused }),
-        ...(late && { late }),
-      };
-    }
-  };
-  return Object.assign(ask, { close: () => connection?.close() });
-}
-
-function toView(rows: readonly Row[]): View {
-  const self = rows.find((row) => row.self === 1);
-  return {
-    self: self?.id ?? "",
-    viewId: self?.viewId ?? "",
-    members: rows.map(({ id, host, port, state, role }) => ({ id, address: `${host}:${port}`, state, role })),
-    applierQueue: Number(self?.applierQueue ?? 0),
-    readOnly: rows[0]?.readOnly === 1,
-    offline: rows[0]?.offline === 1,
-  };
 }

@@ -123,6 +123,12 @@ describe("reader", () => {
     expect(hasReason(await run("eventual"), Reason.POOL_EXHAUSTED)).toBe(true);
   });
 
+  test("does not try others for a read that wants the primary", async () => {
+    const { run, log } = readerOf(() => rows, { busy: [A] });
+    expect(hasReason(await run("primary"), Reason.POOL_EXHAUSTED)).toBe(true);
+    expect(log).toEqual([]);
+  });
+
   test("moves to another member when one is lost in the middle of a read", async () => {
     let isLost = false;
     const { run, log } = readerOf((sql, member) => {

@@ -138,7 +138,7 @@ class Read implements Queryable {
   /** Undefined: the member does not have what the token asks for; ask again, perhaps the primary. */
   async #onReader(sql: string, params: Params): Promise<readonly unknown[] | undefined> {
     const member = this.#member ?? (await this.#choose());
-    const patienceMs = this.#hasOthers(member) ? STALL_MS + ALIVE_MS : this.#options.acquireMs;
+    const patienceMs = this.#mayMove(member) ? STALL_MS + ALIVE_MS : this.#options.acquireMs;
     const rows = await this.#run(member, this.#kind(), patienceMs, async (connection) => {
       if (this.#member === undefined && !(await this.#hasToken(connection))) return undefined;
       this.#member = member;
@@ -190,7 +190,7 @@ class Read implements Queryable {
    */
   #watchStall(connection: Connection, afterMs: number): () => void {
     const { monitor, clock } = this.#options;
-    if (this.#consistency === "primary" || !this.#hasOthers(connection.member)) return () => undefined;
+    if (!this.#mayMove(connection.member)) return () => undefined;
     let isOver = false;
     const cancel = clock.after(afterMs, () => {
       void monitor.answers(connection.member, ALIVE_MS).then((isAlive) => {
@@ -251,7 +251,9 @@ class Read implements Queryable {
     return this.#consistency === "strong" ? "strong" : "any";
   }
 
-  #hasOthers(member: string): boolean {
+  /** Whether another member may answer as well. */
+  #mayMove(member: string): boolean {
+    if (this.#consistency === "primary") return false;
     return this.#options.monitor.topology.readers.some((other) => other !== member && this.#isFit(other));
   }
 
@@ -284,8 +286,7 @@ class Read implements Queryable {
     if (found === "caller" || found === "too_large") throw error;
     const isWell = this.#options.monitor.topology.readers.includes(error.member);
     if (isWell && error.code === STATEMENT_TIMEOUT) throw statementTimeout(error);
-    if (isWell && error.code === ACQUIRE_TIMEOUT && !this.#hasOthers(error.member))
-      throw poolExhausted(error);
+    if (isWell && error.code === ACQUIRE_TIMEOUT && !this.#mayMove(error.member)) throw poolExhausted(error);
     if (this.#deadline.isOver()) throw noReader(this.#options.monitor, error);
   }
 }
