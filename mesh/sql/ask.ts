@@ -18,7 +18,7 @@ const QUESTION = `
   SELECT m.member_id AS id, m.member_host AS host, m.member_port AS port, m.member_state AS state,
          m.member_role AS role, m.member_id = @@server_uuid AS self, s.view_id AS viewId,
          s.count_transactions_remote_in_applier_queue AS applierQueue,
-         @@super_read_only AS readOnly, @@offline_mode AS offline
+         @@read_only AS readOnly, @@offline_mode AS offline
   FROM performance_schema.replication_group_members m
   LEFT JOIN performance_schema.replication_group_member_stats s USING (member_id)`;
 

@@ -25,7 +25,7 @@ export interface View {
   readonly members: readonly MemberRow[];
   /** Transactions that it has received but not applied yet. */
   readonly applierQueue: number;
-  /** `super_read_only`. */
+  /** `read_only`, which `super_read_only` implies. */
   readonly readOnly: boolean;
   /** `offline_mode`. */
   readonly offline: boolean;

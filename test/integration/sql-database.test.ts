@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
+import { createConnection } from "mysql2/promise";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Registry } from "prom-client";
 import { startTestGroup, type TestGroup } from "../../infra/mysql/testing.ts";
@@ -41,6 +42,13 @@ afterAll(async () => {
   await group?.stop();
   await rm(folder, { recursive: true, force: true });
 });
+
+/** As the operator of the member, over its socket. */
+async function asRoot(sql: string): Promise<void> {
+  const connection = await createConnection({ socketPath: join(group.folder, "n1.sock"), user: "root" });
+  await connection.query(sql);
+  await connection.end();
+}
 
 const failure = (promise: Promise<unknown>) =>
   promise.then(
@@ -281,6 +289,29 @@ describe("wrong input", () => {
     const error = await failure(nobody.write((tx) => tx.query("SELECT 1")));
     expect(hasReason(error, Reason.NO_PRIMARY)).toBe(true);
     expect(error.message).toMatch(/no primary for 0\.3 s: 127\.0\.0\.1:1: .*ECONNREFUSED/);
+  });
+
+  test("members that are all read only: the member is named, and writes go on once it is not", async () => {
+    const readOnly = await open({ holdMs: 800 });
+    await readOnly.write((tx) => tx.query("SELECT 1"));
+    await asRoot("SET GLOBAL super_read_only = ON");
+    const error = await failure(readOnly.write((tx) => tx.execute("INSERT INTO notes (id) VALUES (40)")));
+    expect(hasReason(error, Reason.NO_PRIMARY)).toBe(true);
+    expect(error.message).toMatch(/127\.0\.0\.1:\d+: primary, but still read only|--super-read-only/);
+    const patient = await open();
+    const waiting = patient.write((tx) => tx.execute("INSERT INTO notes (id) VALUES (41)"));
+    await asRoot("SET GLOBAL read_only = OFF");
+    expect(await waiting).toMatchObject({ affectedRows: 1 });
+  });
+
+  test("an account that is locked is named, and works again once it is not", async () => {
+    await asRoot("ALTER USER 'kitchen'@'%' ACCOUNT LOCK");
+    const password = await group.password("kitchen");
+    const locked = await open({ database: "kitchen", user: "kitchen", password });
+    const write = () => locked.write((tx) => tx.query("SELECT 1 AS one"));
+    expect(hasReason(await failure(write()), Reason.DATABASE_REFUSED)).toBe(true);
+    await asRoot("ALTER USER 'kitchen'@'%' ACCOUNT UNLOCK");
+    await expect.poll(() => write().catch((error: Error) => error.message)).toEqual([{ one: 1 }]);
   });
 
   test("a table without a primary key is refused by name", async () => {
