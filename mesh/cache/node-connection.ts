@@ -1,41 +1,25 @@
 /**
  * One node as a client reaches it: a session stream on its own HTTP/2 connection, opened when first needed, and again
- * after it was lost. Each operation is one promise; what many callers ask in one turn travels as one message.
+ * after it was lost. What many callers ask in one turn travels as one message.
  */
 import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import type { Clock } from "../clock.ts";
 import { createBatches, WINDOW_BYTES, type Batches } from "./batches.ts";
 import { createDeframer } from "./framing.ts";
-import { readResults, writeOperation, type Operation, type Result } from "./session-codec.ts";
+import { Unreachable, type Connection, type Receiver } from "./route.ts";
+import { readResults, writeOperation, type Result } from "./session-codec.ts";
 import { WireReader } from "./wire.ts";
 
-/** A node that operations can be sent to. */
-export interface NodeConnection {
+/** A node, with what is on the way to it. */
+export interface NodeConnection extends Connection {
   readonly address: string;
   /** Operations that are not answered yet. */
   readonly inFlight: number;
-  /**
-   * Executes an operation; its id is set here. Rejects with `Unreachable` if the node cannot be reached, is gone, or does
-   * not answer in time: the operation may have been executed then, unless the error says that it was not sent.
-   */
-  execute(op: Operation, timeoutMs: number): Promise<Result>;
   close(): void;
 }
 
-/** The node did not answer. */
-export class Unreachable extends Error {
-  /** Whether the operation may have been executed. */
-  readonly maybeExecuted: boolean;
-
-  constructor(message: string, maybeExecuted: boolean) {
-    super(message);
-    this.maybeExecuted = maybeExecuted;
-  }
-}
-
 interface Waiting {
-  readonly resolve: (result: Result) => void;
-  readonly reject: (error: Unreachable) => void;
+  readonly receiver: Receiver;
   readonly dueAt: number;
 }
 
@@ -61,6 +45,15 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
   let retryAt = 0;
   let isSweeping = false;
   let isClosed = false;
+  const down = new Unreachable(`cache node ${address} is down`, { maybeExecuted: false });
+  const notReading = new Unreachable(`cache node ${address} does not read`, {
+    maybeExecuted: false,
+    isSilent: true,
+  });
+  const silent = new Unreachable(`cache node ${address} did not answer in time`, {
+    maybeExecuted: true,
+    isSilent: true,
+  });
 
   function open(): Session {
     const http = connect(`http://${address}`, {
@@ -102,14 +95,15 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
     http.destroy();
     const all = [...waiting.values()];
     waiting.clear();
-    for (const { reject } of all) reject(new Unreachable(`cache node ${address}: ${problem}`, true));
+    const error = new Unreachable(`cache node ${address}: ${problem}`, { maybeExecuted: true });
+    for (const { receiver } of all) receiver.unreachable(error);
   }
 
   function onResult(result: Result): void {
     const waiter = waiting.get(result.id);
     waiting.delete(result.id);
     if (waiting.size === 0) session?.http.unref();
-    waiter?.resolve(result);
+    waiter?.receiver.answered(result);
   }
 
   /** Timers run before sockets are read: in a process that was held up the answer may be there already. */
@@ -119,10 +113,10 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
   }
 
   function sweep(now: number): void {
-    for (const [id, { dueAt, reject }] of waiting) {
+    for (const [id, { dueAt, receiver }] of waiting) {
       if (dueAt > now) continue;
       waiting.delete(id);
-      reject(new Unreachable(`cache node ${address} did not answer in time`, true));
+      receiver.unreachable(silent);
     }
     isSweeping = waiting.size > 0;
     if (!isSweeping) session?.http.unref();
@@ -134,26 +128,21 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
     get inFlight() {
       return waiting.size;
     },
-    execute(op, timeoutMs) {
+    send(op, timeoutMs, receiver) {
       const now = clock.monotonic();
-      if (isClosed || now < retryAt)
-        return Promise.reject(new Unreachable(`cache node ${address} is down`, false));
+      if (isClosed || now < retryAt) return receiver.unreachable(down);
       session ??= open();
-      if (session.batches.waitingBytes > MAX_WAITING_BYTES) {
-        return Promise.reject(new Unreachable(`cache node ${address} does not read`, false));
-      }
       const { batches, http } = session;
-      return new Promise((resolve, reject) => {
-        const id = nextId;
-        nextId = nextId === 0xffff_ffff ? 1 : nextId + 1;
-        op.id = id;
-        if (waiting.size === 0) http.ref();
-        waiting.set(id, { resolve, reject, dueAt: now + timeoutMs });
-        batches.add((writer) => writeOperation(writer, op));
-        if (isSweeping) return;
-        isSweeping = true;
-        clock.after(SWEEP_MS, sweepAfterReading);
-      });
+      if (batches.waitingBytes > MAX_WAITING_BYTES) return receiver.unreachable(notReading);
+      const id = nextId;
+      nextId = nextId === 0xffff_ffff ? 1 : nextId + 1;
+      op.id = id;
+      if (waiting.size === 0) http.ref();
+      waiting.set(id, { receiver, dueAt: now + timeoutMs });
+      batches.add((writer) => writeOperation(writer, op));
+      if (isSweeping) return;
+      isSweeping = true;
+      clock.after(SWEEP_MS, sweepAfterReading);
     },
     close() {
       isClosed = true;
