@@ -12,6 +12,7 @@ import type { AckLevel, Core, Namespace } from "./core.ts";
 import type { Frame } from "./frames.ts";
 import type { Lease } from "./leases.ts";
 import { isOwner, ownersOf } from "./ownership.ts";
+import { once } from "./once.ts";
 import { notOwner, servable } from "./reads.ts";
 import { namespaceOf } from "./records.ts";
 import type { Sender, Waiter } from "./sender.ts";
@@ -281,13 +282,4 @@ function ackLevel(op: Operation, namespace: Namespace): AckLevel {
 
 function tagHashes(op: Operation, namespace: Namespace): readonly number[] {
   return op.tags.map((tag) => hash53(`${namespace.name}:${tag}`));
-}
-
-function once<Args extends readonly unknown[]>(callback: (...args: Args) => void): (...args: Args) => void {
-  let called = false;
-  return (...args) => {
-    if (called) return;
-    called = true;
-    callback(...args);
-  };
 }

@@ -1,7 +1,7 @@
 /** What a history of operations, and the cluster after it, must fulfil. Each checker returns what is wrong, one line each. */
 import { slotOf } from "../../mesh/cache/slots.ts";
 import { ownersOf } from "../ownership.ts";
-import { isTombstone } from "../records.ts";
+import { TOMBSTONE_MS } from "../writes.ts";
 import type { World } from "./world.ts";
 
 /** One operation as a client saw it. */
@@ -28,19 +28,37 @@ export function findLost(history: readonly Event[], world: World): string[] {
     );
     const last = acked.toSorted((a, b) => b.version - a.version)[0];
     if (last === undefined) return [];
-    // A deletion without an answer may have happened at any time.
-    const mayBeDeleted = history.some(
-      (event) => event.key === key && event.kind === "delete" && event.outcome === "unknown",
+    // A deletion without an answer may have happened at any time, and is forgotten after a while.
+    const mayBeForgotten = history.some(
+      (event) =>
+        event.key === key &&
+        event.kind === "delete" &&
+        (event === last || event.outcome === "unknown") &&
+        world.now() - event.calledAt >= TOMBSTONE_MS,
     );
     return ownersOf(world.ring(), slotOf(Buffer.from(key))).flatMap((node) => {
       const found = lookUp(world, node, key);
-      if (found !== undefined && found.version >= last.version) return [];
-      if (found === undefined && (last.kind === "delete" || mayBeDeleted)) return [];
+      if (found === undefined ? mayBeForgotten : found.version >= last.version) return [];
       const what = last.kind === "delete" ? "resurrected delete" : "lost write";
       return [
         `${what}: ${node} has version ${found?.version ?? "none"} of ${key}, acknowledged was ${last.version}`,
       ];
     });
+  });
+}
+
+/** While a node lives that has what was acknowledged, no reader is told that it is missing. */
+export function findForgotten(history: readonly Event[]): string[] {
+  return history.flatMap((read) => {
+    if (read.kind !== "get" || read.outcome !== "ok" || read.value !== undefined) return [];
+    const before = history.filter(({ key, kind }) => key === read.key && kind !== "get");
+    const isWritten = before.some(
+      ({ kind, outcome, answeredAt }) => kind !== "delete" && outcome === "ok" && answeredAt < read.calledAt,
+    );
+    const isDeleted = before.some(({ kind, calledAt }) => kind === "delete" && calledAt < read.answeredAt);
+    return isWritten && !isDeleted
+      ? [`forgotten: ${read.key} was acknowledged before ${read.calledAt}, and read as missing`]
+      : [];
   });
 }
 
@@ -57,19 +75,28 @@ export function findDiverged(history: readonly Event[], world: World): string[] 
 
 /** Of the conditional writes that replace one version of a key, at most one succeeds. */
 export function findTwoWinners(history: readonly Event[]): string[] {
-  const winners = new Map<string, Event>();
-  const deleted = new Set(history.filter(({ kind }) => kind === "delete").map(({ key }) => key));
-  return history.flatMap((event) => {
-    if (event.kind !== "cas" || event.outcome !== "ok") return [];
-    // A key that is deleted may be made anew, rightly, more than once.
-    if (event.base === 0 && deleted.has(event.key)) return [];
-    const name = `${event.key}@${event.base}`;
-    const other = winners.get(name);
-    winners.set(name, event);
-    return other === undefined
-      ? []
-      : [`two conditional writes replaced version ${event.base} of ${event.key}`];
+  const winners = history
+    .filter(({ kind, outcome }) => kind === "cas" && outcome === "ok")
+    .toSorted((a, b) => a.version - b.version);
+  return winners.flatMap((event, index) => {
+    const earlier = winners
+      .slice(0, index)
+      .findLast(({ key, base }) => key === event.key && base === event.base);
+    if (earlier === undefined || isDeletedBetween(history, earlier, event)) return [];
+    return [`two conditional writes replaced version ${event.base} of ${event.key}`];
   });
+}
+
+/** A key that was deleted may be made anew. */
+function isDeletedBetween(history: readonly Event[], earlier: Event, later: Event): boolean {
+  return (
+    later.base === 0 &&
+    history.some(({ key, kind, outcome, version, calledAt }) => {
+      if (key !== later.key || kind !== "delete") return false;
+      if (outcome !== "ok") return calledAt < later.answeredAt;
+      return version > earlier.version && version < later.version;
+    })
+  );
 }
 
 /**
@@ -119,10 +146,11 @@ function has(done: bigint, index: number): boolean {
   return ((done >> BigInt(index)) & 1n) === 1n;
 }
 
+/** What a node holds of a key, a deletion included. */
 function lookUp(world: World, node: string, key: string): { version: number } | undefined {
   const store = world.node(node)?.core.store;
   const id = store?.find(Buffer.from(key)) ?? -1;
-  if (store === undefined || id === -1 || isTombstone(store, id)) return undefined;
+  if (store === undefined || id === -1) return undefined;
   return { version: store.columns.version[id] as number };
 }
 

@@ -37,6 +37,10 @@ describe("the checkers find planted bugs:", () => {
     expect(find({ lying: true }, "split", /^two conditional writes/)).toBe(true);
   });
 
+  test("a client that believes a node before it is filled is told that acknowledged entries are missing", () => {
+    expect(find({ hasty: true }, "restart", /^forgotten/)).toBe(true);
+  });
+
   test("reads at a replica are not linearizable", () => {
     expect(find({ readReplica: true }, "none", /no order/)).toBe(true);
   });

@@ -2,11 +2,12 @@
  * A cluster in one process, in virtual time: nodes, their clocks and the network between them are driven by one queue of
  * events, so that a schedule of faults is replayed exactly from its seed.
  */
-import type { Operation, Result } from "../../mesh/cache/session-codec.ts";
 import { createRing, type Ring } from "../../mesh/cache/ring.ts";
+import { Unreachable, type Connection } from "../../mesh/cache/route.ts";
 import { seededRandom, type Clock, type Random } from "../../mesh/clock.ts";
 import type { Frame, Inbound, Link, Reply, Transport } from "../frames.ts";
 import { createCacheNode, type CacheNode } from "../node.ts";
+import { once } from "../once.ts";
 
 /** A fault of the program that a checker must find. */
 export interface Mutations {
@@ -16,6 +17,8 @@ export interface Mutations {
   readonly lying?: boolean;
   /** Clients read at the primary or a replica, as chance will have it. */
   readonly readReplica?: boolean;
+  /** Clients believe a node that is not filled yet when it lacks a key. */
+  readonly hasty?: boolean;
 }
 
 /** The cluster. */
@@ -40,8 +43,10 @@ export interface World {
   cut(a: string, b: string, isCut: boolean): void;
   /** Gives out a ring of these members to all that the registry reaches. */
   publish(members: readonly string[]): void;
-  /** Asks a node as a client would; no answer comes from one that is dead, paused or cut off. */
-  ask(id: string, op: Operation, answer: (result: Result) => void): void;
+  /** The clock of clients. */
+  readonly clientClock: Clock;
+  /** A node as a client reaches it: no answer comes from one that is paused or cut off, and none but an error from a dead one. */
+  readonly connectionTo: (id: string) => Connection;
 }
 
 interface Event {
@@ -56,6 +61,8 @@ interface Process {
   isPaused: boolean;
   readonly waiting: (() => void)[];
   readonly outbound: Set<{ readonly to: string; readonly lose: () => void }>;
+  /** Loses what clients wait for. */
+  readonly asked: Set<() => void>;
 }
 
 const rings = new Map<string, Ring>();
@@ -218,7 +225,7 @@ export function createWorld(seed: number, ids: readonly string[], mutations: Mut
         random,
         transport: transportOf(id, current),
       });
-      process = { node, isAlive: true, isPaused: false, waiting: [], outbound: new Set() };
+      process = { node, isAlive: true, isPaused: false, waiting: [], outbound: new Set(), asked: new Set() };
       processes.set(id, process);
       tellRing(id);
     },
@@ -228,6 +235,7 @@ export function createWorld(seed: number, ids: readonly string[], mutations: Mut
       process.isAlive = false;
       processes.delete(id);
       for (const { lose } of process.outbound) queue.after(delay(), lose);
+      for (const lose of process.asked) queue.after(delay(), lose);
       for (const other of processes.values()) {
         for (const entry of other.outbound) if (entry.to === id) queue.after(delay(), entry.lose);
       }
@@ -261,20 +269,39 @@ export function createWorld(seed: number, ids: readonly string[], mutations: Mut
       ring = ringOf(members);
       for (const id of processes.keys()) tellRing(id);
     },
-    ask(id, op, answer) {
-      queue.after(delay(), () => {
-        const process = processes.get(id);
-        if (process === undefined || isCut(id, "client")) return;
-        within(process, () =>
-          process.node.execute(op, (result) => {
-            const copy = { ...result, value: Buffer.from(result.value) };
-            queue.after(delay(), () => {
-              if (!isCut(id, "client")) answer(copy);
-            });
-          }),
-        );
-      });
+    clientClock: {
+      now: () => START_MS + queue.now(),
+      monotonic: () => queue.now(),
+      after: (delayMs, callback) => queue.after(delayMs, callback),
     },
+    connectionTo: (id) => ({
+      send(op, timeoutMs, receiver) {
+        const sent = { ...op };
+        const settle = once((end: () => void) => {
+          cancel();
+          end();
+        });
+        const fail = (maybeExecuted: boolean, isSilent: boolean) =>
+          settle(() =>
+            receiver.unreachable(new Unreachable(`no answer from ${id}`, { maybeExecuted, isSilent })),
+          );
+        const cancel = queue.after(timeoutMs, () => fail(true, true));
+        queue.after(delay(), () => {
+          if (isCut(id, "client")) return;
+          const process = processes.get(id);
+          if (process === undefined) return void queue.after(delay(), () => fail(false, false));
+          const lose = () => fail(true, false);
+          process.asked.add(lose);
+          within(process, () =>
+            process.node.execute(sent, (result) => {
+              const copy = { ...result, value: Buffer.from(result.value) };
+              process.asked.delete(lose);
+              queue.after(delay(), () => !isCut(id, "client") && settle(() => receiver.answered(copy)));
+            }),
+          );
+        });
+      },
+    }),
   };
   return world;
 }
