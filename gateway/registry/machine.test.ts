@@ -1,3 +1,4 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Instance } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
@@ -87,6 +88,20 @@ test("nobody is removed by the first reaping after a long time without any", () 
   expect(machine.instances()).toEqual([instanceOf(1)]);
   for (let nowMs = 600_000; nowMs <= 600_000 + leaseMs; nowMs += 1000) machine.apply({ kind: "reap" }, nowMs);
   expect(machine.instances()).toEqual([]);
+});
+
+test("after a time without any reaping only those leases begin anew that could not be renewed in it", () => {
+  const machine = new RegistryMachine(leaseMs);
+  const brief = instanceOf(1, { leaseTtl: durationFromMs(3000) });
+  machine.apply({ kind: "register", instance: brief }, 0);
+  machine.apply(commandOf("register", 2), 0);
+  const gone: Record<string, number> = {};
+  for (let nowMs = 2000; nowMs <= 20_000; nowMs += 200) {
+    machine.apply({ kind: "reap" }, nowMs);
+    for (const n of [1, 2])
+      if (!machine.instances().some(({ instanceId }) => instanceId === idOf(n))) gone[n] ??= nowMs;
+  }
+  expect(gone).toEqual({ 1: 2000 + 3000, 2: leaseMs });
 });
 
 test("remembers as many changes as it was told to", () => {

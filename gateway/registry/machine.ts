@@ -7,6 +7,7 @@ import { InstanceSchema, InstanceState, type Instance } from "../../gen/ts/heddl
 import { withSuspect } from "../../mesh/registry/known-instances.ts";
 import {
   DELTA_LOG_LENGTH,
+  leaseMsOf,
   suspectAfterMs,
   unattendedAfterMs,
   type Change,
@@ -84,7 +85,7 @@ export class RegistryMachine {
     const unchanged = before !== undefined && equals(InstanceSchema, before, instance);
     this.#entries.set(instance.instanceId, {
       instance: unchanged ? before : instance,
-      expiresMs: nowMs + this.#leaseMs,
+      expiresMs: nowMs + leaseMsOf(instance, this.#leaseMs),
     });
     if (!unchanged) this.#record({ kind: "upsert", instance });
     return "done";
@@ -94,7 +95,7 @@ export class RegistryMachine {
     const entry = this.#entries.get(instanceId);
     if (entry === undefined || entry.instance.incarnation < incarnation) return "unknown";
     if (entry.instance.incarnation > incarnation) return "stale";
-    entry.expiresMs = nowMs + this.#leaseMs;
+    entry.expiresMs = nowMs + leaseMsOf(entry.instance, this.#leaseMs);
     this.#mark(entry, false);
     return "done";
   }
@@ -116,14 +117,13 @@ export class RegistryMachine {
   }
 
   #reap(nowMs: number): Outcome {
-    const unattended =
-      this.#reapedMs !== undefined && nowMs - this.#reapedMs > unattendedAfterMs(this.#leaseMs);
+    const unattendedMs = nowMs - (this.#reapedMs ?? nowMs);
     this.#reapedMs = nowMs;
     for (const [id, entry] of this.#entries) {
-      if (unattended) entry.expiresMs = nowMs + this.#leaseMs;
+      const leaseMs = leaseMsOf(entry.instance, this.#leaseMs);
+      if (unattendedMs > unattendedAfterMs(leaseMs)) entry.expiresMs = nowMs + leaseMs;
       else if (entry.expiresMs <= nowMs) this.#remove(id, false);
-      else if (entry.expiresMs <= nowMs + this.#leaseMs - suspectAfterMs(this.#leaseMs))
-        this.#mark(entry, true);
+      else if (entry.expiresMs <= nowMs + leaseMs - suspectAfterMs(leaseMs)) this.#mark(entry, true);
     }
     return "done";
   }

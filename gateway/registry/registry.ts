@@ -34,7 +34,7 @@ const READ_YOUR_WRITES_MS = 250;
 export interface RegistryOptions {
   /** Where instances are kept. It is closed with the registry. */
   readonly store: Store;
-  /** How long an instance lives without a beat; the same that the store was given. Default 15 000. */
+  /** The lease of instances that ask for none; the same that the store was given. Default 15 000. */
   readonly leaseMs?: number;
   /** A file for the last known instances, for a start while the store is away. Default: none. */
   readonly snapshotFile?: string;
@@ -47,6 +47,7 @@ export interface RegistryOptions {
 
 /** Who is alive. */
 export interface Registry extends Pick<Roster, "instances" | "watch" | "pin" | "unpin"> {
+  /** The lease of instances that ask for none. */
   readonly leaseMs: number;
   /** Resolves as soon as there is something to answer with: the store's view, what is on disk, or neither. */
   readonly ready: Promise<void>;

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, createRouterTransport, createClient, type ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
@@ -69,6 +70,13 @@ describe("unary calls", () => {
     expect(resolved.stale).toBe(false);
     await client.deregister({ instanceId: idOf(1) });
     expect((await client.resolve({ service })).instances).toEqual([]);
+  });
+
+  test("give the lease that is asked for, and a beat each third of it", async () => {
+    const brief = { ttl: durationFromMs(3000), beatInterval: durationFromMs(1000) };
+    const instance = instanceOf(1, { leaseTtl: durationFromMs(3000) });
+    expect((await client.register({ instance })).lease).toMatchObject(brief);
+    expect((await client.heartbeat({ instanceId: idOf(1) })).lease).toMatchObject(brief);
   });
 
   test("resolve only what may be called", async () => {
@@ -270,6 +278,64 @@ describe("a watch", () => {
     await settle();
     await registry.close();
     expect(await refusal(watcher.over)).toEqual([Code.Unavailable, "DRAINING"]);
+  });
+});
+
+describe("of three instances with a lease of 3 s", () => {
+  const brief = (n: number) => instanceOf(n, { leaseTtl: durationFromMs(3000) });
+
+  /** Announces them; `kill(n)` stops the beats of one without a word, but its session seems to live. */
+  async function threeNodes() {
+    const killed = new Set<number>();
+    const served = createRegistryService(registry);
+    const dial = dialInMemory({ gateway: served });
+    const sessions = [1, 2, 3].map((n) => {
+      const session = openSession();
+      session.say({ case: "register", value: brief(n) });
+      const beat = setInterval(() => {
+        if (!killed.has(n)) session.say({ case: "beat", value: {} });
+      }, 1000);
+      return { ...session, stop: () => clearInterval(beat) };
+    });
+    const resolver = createResolver({ endpoints: ["gateway"], dial });
+    await vi.advanceTimersByTimeAsync(2000);
+    const set = resolver.watch(service);
+    const numbers = (instances = set.serving()) =>
+      instances.map(({ instanceId }) => Number(instanceId.slice(3))).sort((a, b) => a - b);
+    /** How long it takes until fewer are known, in steps of 100 ms; undefined for more than `atMostMs`. */
+    const lossAfterMs = async (atMostMs: number) => {
+      const before = set.serving().length;
+      for (let passedMs = 100; passedMs <= atMostMs; passedMs += 100) {
+        await vi.advanceTimersByTimeAsync(100);
+        if (set.serving().length < before) return passedMs;
+      }
+      return undefined;
+    };
+    const stop = () => {
+      for (const session of sessions) session.stop();
+      return resolver.close();
+    };
+    return { set, numbers, lossAfterMs, kill: (n: number) => killed.add(n), stop };
+  }
+
+  test("one that dies is a member until its lease ends, and not a second longer", async () => {
+    const { set, numbers, lossAfterMs, kill, stop } = await threeNodes();
+    kill(2);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(numbers()).toEqual([1, 2, 3]);
+    expect(numbers(set.current())).toEqual([1, 3]); // Suspect: calls go elsewhere.
+    expect(await lossAfterMs(2000)).toBeLessThanOrEqual(1500);
+    expect(numbers()).toEqual([1, 3]);
+    await stop();
+  });
+
+  test("two that die at once stay: it may as well be the registry that is cut off", async () => {
+    const { numbers, lossAfterMs, kill, stop } = await threeNodes();
+    kill(2);
+    kill(3);
+    expect(await lossAfterMs(60_000)).toBeUndefined();
+    expect(numbers()).toEqual([1, 2, 3]);
+    await stop();
   });
 });
 

@@ -2,44 +2,40 @@
  * Serves the registry over gRPC: sessions and unary calls for instances, Watch and Resolve for callers. Any gateway
  * answers any call. Streams end with UNAVAILABLE when the gateway stops, so that callers go on with another one.
  */
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import {
-  LeaseSchema,
-  type Instance,
-  type Lease,
-  type RegistryService,
-  type WatchResponseSchema,
+import type {
+  Instance,
+  RegistryService,
+  WatchResponseSchema,
 } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
 import { systemClock, type Clock } from "../../mesh/clock.ts";
 import { eligible } from "../../mesh/registry/eligible.ts";
 import { differences } from "../../mesh/registry/known-instances.ts";
 import { createNotice } from "../../mesh/registry/notice.ts";
+import { leaseFor, leaseOf } from "./lease.ts";
 import { lifetime, type Lifetime } from "./lifetime.ts";
 import { notRegistered, staleIncarnation } from "./refusals.ts";
 import type { Registry } from "./registry.ts";
 import { createSessions } from "./session.ts";
-import { beatIntervalMs } from "./store.ts";
+import { beatIntervalMs, MIN_LEASE_MS } from "./store.ts";
 
 /** The service of a registry. `clock` times the beats of Watch. */
 export function createRegistryService(
   registry: Registry,
   clock: Clock = systemClock,
 ): ServiceImpl<typeof RegistryService> {
-  const lease = create(LeaseSchema, {
-    ttl: durationFromMs(registry.leaseMs),
-    beatInterval: durationFromMs(beatIntervalMs(registry.leaseMs)),
-  });
-  const sessions = createSessions(registry, lease);
+  const sessions = createSessions(registry);
   return {
     session: (requests, context) => sessions.serve(requests, lifetime(registry.closed, context)),
-    register: ({ instance }) => register(registry, instance, lease),
+    register: ({ instance }) => register(registry, instance),
     async heartbeat({ instanceId, incarnation }) {
       const outcome = await registry.write({ kind: "beat", instanceId, incarnation });
       if (outcome === "stale") throw staleIncarnation(instanceId);
       if (outcome === "unknown") throw notRegistered(instanceId);
-      return { lease };
+      // Another gateway may have taken the registration a moment ago: then beat as if it had asked for the shortest.
+      const instance = registry.instances().get(instanceId);
+      return { lease: instance === undefined ? leaseOf(MIN_LEASE_MS) : leaseFor(instance, registry.leaseMs) };
     },
     async deregister({ instanceId, incarnation }) {
       await registry.write({ kind: "deregister", instanceId, incarnation });
@@ -56,12 +52,12 @@ export function createRegistryService(
   };
 }
 
-async function register(registry: Registry, instance: Instance | undefined, lease: Lease) {
+async function register(registry: Registry, instance: Instance | undefined) {
   // Validation has refused a request without an instance.
   if (instance === undefined) throw new TypeError("RegisterRequest.instance is missing");
   const outcome = await registry.write({ kind: "register", instance });
   if (outcome === "stale") throw staleIncarnation(instance.instanceId);
-  return { lease, revision: registry.revision() };
+  return { lease: leaseFor(instance, registry.leaseMs), revision: registry.revision() };
 }
 
 /**

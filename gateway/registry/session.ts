@@ -5,12 +5,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
   Instance,
-  Lease,
   SessionRequest,
   SessionResponseSchema,
 } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
 import { invalidArgument } from "../../mesh/errors.ts";
 import { createMessageQueue, type MessageQueue } from "../../mesh/registry/message-queue.ts";
+import { leaseFor } from "./lease.ts";
 import type { Lifetime } from "./lifetime.ts";
 import { staleIncarnation } from "./refusals.ts";
 import type { Registry } from "./registry.ts";
@@ -25,13 +25,13 @@ export interface Sessions {
 }
 
 /** Serves sessions on a registry. */
-export function createSessions(registry: Registry, lease: Lease): Sessions {
+export function createSessions(registry: Registry): Sessions {
   /** The latest session of each instance: when an older one ends late, that means nothing. */
   const latest = new Map<string, Session>();
   return {
     async *serve(requests, life) {
       const answers = createMessageQueue<Response>();
-      const session = new Session(registry, lease, answers);
+      const session = new Session(registry, answers);
       const end = () => answers.end(life.reason());
       life.signal.addEventListener("abort", end, { once: true });
       const receive = async (): Promise<void> => {
@@ -64,14 +64,12 @@ class Session {
   /** Whether it said goodbye. */
   left = false;
   readonly #registry: Registry;
-  readonly #lease: Lease;
   readonly #answers: MessageQueue<Response>;
   #instance: Instance | undefined;
   #stopListening: (() => void) | undefined;
 
-  constructor(registry: Registry, lease: Lease, answers: MessageQueue<Response>) {
+  constructor(registry: Registry, answers: MessageQueue<Response>) {
     this.#registry = registry;
-    this.#lease = lease;
     this.#answers = answers;
   }
 
@@ -128,7 +126,11 @@ class Session {
 
   #answer(outcome: Outcome): void {
     if (outcome === "stale") throw staleIncarnation(this.instanceId);
-    if (outcome === "done") this.#answers.push({ event: { case: "lease", value: this.#lease } });
-    else this.#answers.push({ event: { case: "reRegister", value: {} } });
+    if (outcome === "unknown" || this.#instance === undefined) {
+      this.#answers.push({ event: { case: "reRegister", value: {} } });
+      return;
+    }
+    const lease = leaseFor(this.#instance, this.#registry.leaseMs);
+    this.#answers.push({ event: { case: "lease", value: lease } });
   }
 }

@@ -2,10 +2,18 @@
  * Where a registry keeps who is alive. Gateways that share a store share one view. Every write is atomic, gets the next
  * revision if it changes anything that others can see, and is safe to repeat.
  */
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Instance } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
 
-/** A lease without a beat ends after this long, unless configured. */
+/** A lease without a beat ends after this long, unless configured or asked for by the instance. */
 export const DEFAULT_LEASE_MS = 15_000;
+
+/** The shortest lease that an instance may ask for; `Instance.lease_ttl` has the same bound. */
+export const MIN_LEASE_MS = 3000;
+
+/** How long an instance is believed without a beat: what it asks for, else what its registry has configured. */
+export const leaseMsOf = ({ leaseTtl }: Instance, configuredMs: number): number =>
+  leaseTtl === undefined ? configuredMs : durationMs(leaseTtl);
 
 /** A beat is due each third of the lease, so that two may be lost. */
 export const beatIntervalMs = (leaseMs: number): number => leaseMs / 3;
@@ -13,11 +21,11 @@ export const beatIntervalMs = (leaseMs: number): number => leaseMs / 3;
 /** Without a beat for half of the lease, one is missing for certain: the instance is suspect. */
 export const suspectAfterMs = (leaseMs: number): number => leaseMs / 2;
 
-/** Where nothing was reaped for this long, nobody was there to take beats: all leases begin anew instead of ending. */
+/** Where nothing was reaped for this long, nobody was there to take beats: the lease begins anew instead of ending. */
 export const unattendedAfterMs = (leaseMs: number): number => leaseMs / 3;
 
-/** How often expired leases are looked for. */
-export const reapIntervalMs = (leaseMs: number): number => leaseMs / 15;
+/** How often ended leases are looked for: the shortest must end on time as well. */
+export const reapIntervalMs = (leaseMs: number): number => Math.min(leaseMs, MIN_LEASE_MS) / 15;
 
 /** Changes that a store remembers, for those who follow it. */
 export const DELTA_LOG_LENGTH = 10_000;

@@ -1,5 +1,6 @@
 /** What every store of the registry promises, as tests that each of them runs. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InstanceState, type Instance } from "../../../gen/ts/heddle/registry/v1/registry_pb.ts";
@@ -188,6 +189,26 @@ export function describeStore(name: string, under: StoreUnderTest): void {
       await under.pass(leaseMs * 1.5);
       await store.write({ kind: "reap" });
       expect(await instances()).toEqual([instanceOf(1)]);
+    });
+
+    test("ends each lease when it is over, the shorter ones that were asked for first", async () => {
+      const patient = instanceOf(2, { leaseTtl: durationFromMs(60_000) });
+      await register(instanceOf(1, { leaseTtl: durationFromMs(300) }));
+      await register(patient);
+      await register(instanceOf(3));
+      const ids = async () => byId(await instances()).map(({ instanceId }) => instanceId);
+      await reapUntil(async () => (await ids()).length < 3);
+      expect(await ids()).toEqual([idOf(2), idOf(3)]);
+      await reapUntil(async () => (await ids()).length < 2);
+      expect(await instances()).toEqual([patient]);
+    });
+
+    test("renews a lease for as long as was asked for", async () => {
+      await register(instanceOf(1, { leaseTtl: durationFromMs(300) }));
+      await register(instanceOf(2));
+      await tell("beat", 1);
+      await reapUntil(async () => (await instances()).length < 2);
+      expect(byId(await instances()).map(({ instanceId }) => instanceId)).toEqual([idOf(2)]);
     });
 
     test("agrees with the memory store over any history", async () => {

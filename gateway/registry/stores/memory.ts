@@ -7,7 +7,7 @@ import { DEFAULT_LEASE_MS, type Store } from "../store.ts";
 
 /** Options of the store. */
 export interface MemoryStoreOptions {
-  /** How long an instance lives without a beat. Default 15 000. */
+  /** How long an instance lives without a beat, unless it asks for another lease. Default 15 000. */
   readonly leaseMs?: number;
   /** Changes that are remembered. Default 10 000. */
   readonly logLength?: number;

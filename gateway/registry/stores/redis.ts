@@ -17,6 +17,7 @@ import { asStored } from "../machine.ts";
 import {
   DEFAULT_LEASE_MS,
   DELTA_LOG_LENGTH,
+  MIN_LEASE_MS,
   suspectAfterMs,
   unattendedAfterMs,
   type Change,
@@ -31,7 +32,7 @@ export interface RedisStoreOptions {
   readonly url: string;
   /** Prefix of all keys. Default `heddle`. */
   readonly keyPrefix?: string;
-  /** How long an instance lives without a beat. Default 15 000. The same for all gateways that share the store. */
+  /** The lease of instances that ask for none. Default 15 000. The same for all gateways that share the store. */
   readonly leaseMs?: number;
   /** Changes that are remembered, about. Default 10 000. */
   readonly logLength?: number;
@@ -51,7 +52,7 @@ const script = readFileSync(new URL("registry.lua", import.meta.url), "utf8");
 /** Connects to Redis and stays connected, or comes back; commands fail at once in between. */
 export function createRedisStore(options: RedisStoreOptions): Store {
   const { url, keyPrefix = "heddle", leaseMs = DEFAULT_LEASE_MS, logLength = DELTA_LOG_LENGTH } = options;
-  const keys = ["instances", "leases", "suspects", "meta", "deltas"].map(
+  const keys = ["instances", "leases", "beats", "suspects", "meta", "deltas"].map(
     (key) => `{${keyPrefix}:registry}:${key}`,
   );
   const deltas = keys.at(-1) ?? "";
@@ -61,7 +62,8 @@ export function createRedisStore(options: RedisStoreOptions): Store {
 
   const evaluate = <Reply>(command: string, id = "", incarnation = "0", instance = ""): Promise<Reply> =>
     answered(writer, ({ redis }) => {
-      const rules = [leaseMs, suspectAfterMs(leaseMs), unattendedAfterMs(leaseMs), logLength];
+      const shares = [suspectAfterMs(1), unattendedAfterMs(1)];
+      const rules = [leaseMs, Math.min(leaseMs, MIN_LEASE_MS), ...shares, logLength];
       return redis.heddleRegistry(
         ...keys,
         command,
@@ -128,7 +130,7 @@ function connect(url: string, options: Pick<RedisOptions, "commandTimeout">): Co
     // After a failover the old primary is read-only: find the new one.
     reconnectOnError: (error) => error.message.startsWith("READONLY"),
   }) as RedisWithScript;
-  redis.defineCommand("heddleRegistry", { lua: script, numberOfKeys: 5 });
+  redis.defineCommand("heddleRegistry", { lua: script, numberOfKeys: 6 });
   // Every command reports its own failure; without a listener ioredis would print each lost connection.
   redis.on("error", () => undefined);
   return { redis, attempted: redis.connect().catch(() => undefined) };

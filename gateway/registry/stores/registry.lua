@@ -1,22 +1,23 @@
 -- The rules of gateway/registry/machine.ts in Redis: every command is one atomic script, by the clock of Redis.
 --
 -- KEYS instances  hash: id → instance as ProtoJSON        leases  sorted set: id by end of its lease, in ms
+--      beats      sorted set: id by when its beat is overdue, in ms
 --      suspects   set of ids                              meta    hash: epoch, revision, reaped (in ms)
 --      deltas     stream: one entry for each revision n, with the id n-0
--- ARGV command, epoch to begin with, lease_ms, suspect_after_ms, unattended_after_ms, log_length, then
---      id, incarnation, instance as far as the command has them
+-- ARGV command, epoch to begin with, lease_ms of those that ask for none, the shortest lease_ms, suspect_share and
+--      unattended_share of a lease, log_length, then id, incarnation, instance as far as the command has them
 -- Answers {outcome, epoch, revision}; snapshot: {epoch, revision, instances, suspects}.
-local instances, leases, suspects, meta, deltas = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local command, new_epoch, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local suspect_after_ms, unattended_after_ms, log_length = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local id, incarnation, instance = ARGV[7], tonumber(ARGV[8]), ARGV[9]
+local instances, leases, beats, suspects, meta, deltas = unpack(KEYS)
+local command, new_epoch, lease_ms, shortest_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local suspect_share, unattended_share, log_length = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local id, incarnation, instance = ARGV[8], tonumber(ARGV[9]), ARGV[10]
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- Without an epoch the store is new, or Redis has lost part of it: begin anew, so that everybody registers again.
 if redis.call('HSETNX', meta, 'epoch', new_epoch) == 1 then
-  redis.call('DEL', instances, leases, suspects, deltas)
+  redis.call('DEL', instances, leases, beats, suspects, deltas)
   redis.call('HSET', meta, 'reaped', now)
 end
 local epoch = redis.call('HGET', meta, 'epoch')
@@ -37,6 +38,7 @@ end
 local function removed(id, deregistered)
   redis.call('HDEL', instances, id)
   redis.call('ZREM', leases, id)
+  redis.call('ZREM', beats, id)
   redis.call('SREM', suspects, id)
   record('removed', id, 'deregistered', deregistered)
 end
@@ -51,12 +53,24 @@ local function find(id, incarnation)
   return found, 'same'
 end
 
+-- How long an instance is believed without a beat: what it asks for, written "3s".
+local function lease_of(instance)
+  local asked = cjson.decode(instance).leaseTtl
+  if not asked then return lease_ms end
+  return tonumber(string.sub(asked, 1, -2)) * 1000
+end
+
+local function renew(id, lease)
+  redis.call('ZADD', leases, now + lease, id)
+  redis.call('ZADD', beats, now + lease * suspect_share, id)
+end
+
 local commands = {}
 
 function commands.register()
   local before, who = find(id, incarnation)
   if who == 'stale' then return 'stale' end
-  redis.call('ZADD', leases, now + lease_ms, id)
+  renew(id, lease_of(instance))
   local was_suspect = redis.call('SREM', suspects, id)
   if before ~= instance or was_suspect == 1 then
     redis.call('HSET', instances, id, instance)
@@ -69,7 +83,7 @@ function commands.beat()
   local found, who = find(id, incarnation)
   if who == 'stale' then return 'stale' end
   if who ~= 'same' then return 'unknown' end
-  redis.call('ZADD', leases, now + lease_ms, id)
+  renew(id, lease_of(found))
   if redis.call('SREM', suspects, id) == 1 then upserted(found, '0') end
   return 'done'
 end
@@ -90,18 +104,18 @@ function commands.deregister()
 end
 
 function commands.reap()
-  local reaped = tonumber(redis.call('HGET', meta, 'reaped'))
+  local unattended_ms = now - tonumber(redis.call('HGET', meta, 'reaped'))
   redis.call('HSET', meta, 'reaped', now)
-  if now - reaped > unattended_after_ms then
+  if unattended_ms > shortest_ms * unattended_share then
     for _, id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
-      redis.call('ZADD', leases, now + lease_ms, id)
+      local lease = lease_of(redis.call('HGET', instances, id))
+      if unattended_ms > lease * unattended_share then renew(id, lease) end
     end
-    return 'done'
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
     removed(id, '0')
   end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now + lease_ms - suspect_after_ms)) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', beats, '-inf', now)) do
     if redis.call('SADD', suspects, id) == 1 then
       upserted(redis.call('HGET', instances, id), '1')
     end
