@@ -27,7 +27,11 @@ export function membershipOf(
   return { ring: createRing(members, replicas), addressOf: (node) => byName.get(node)?.address };
 }
 
-/** Calls back with the membership now, if there is any, and after every change, until the signal aborts. */
+/**
+ * Calls back with the membership now, if there is any, and after every change, until the signal aborts. Leases alone
+ * decide: who is merely silent stays a member, since each change of the ring moves entries. Operations do not wait for
+ * that, they go to the next owner at once.
+ */
 export async function watchMembership(
   set: InstanceSet,
   replicas: number,
@@ -37,7 +41,7 @@ export async function watchMembership(
   let digest = "";
   while (!signal.aborted) {
     const changed = set.changed(signal);
-    const membership = membershipOf(set.current(), replicas);
+    const membership = membershipOf(set.serving(), replicas);
     // Nobody there means nobody known: what was known stays.
     if (membership.ring.members.length > 0 && membership.ring.digest !== digest) {
       digest = membership.ring.digest;

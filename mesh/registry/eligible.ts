@@ -7,7 +7,12 @@ import { InstanceState, type Instance } from "../../gen/ts/heddle/registry/v1/re
  * (Envoy's panic threshold).
  */
 export function eligible(instances: readonly Instance[]): readonly Instance[] {
-  const serving = instances.filter(({ state }) => state === InstanceState.SERVING);
+  const serving = instances.filter(isServing);
   const sure = serving.filter(({ suspect }) => !suspect);
   return sure.length * 2 >= serving.length ? sure : serving;
+}
+
+/** Whether an instance says that it takes calls. */
+export function isServing({ state }: Instance): boolean {
+  return state === InstanceState.SERVING;
 }

@@ -34,6 +34,21 @@ test("an instance that drains leaves, also as the last one", () => {
   expect(set.current()).toEqual([]);
 });
 
+test("a silent instance keeps serving, for those whom only leases tell of a loss", async () => {
+  const sets = createInstanceSets();
+  const set = sets.watch(service);
+  const [one, two] = [instanceOf(1), instanceOf(2)];
+  sets.update([one, two]);
+  const suspect = instanceOf(2, { suspect: true });
+  const changed = set.changed(signal);
+  sets.update([one, suspect]);
+  await changed;
+  expect(set.current()).toEqual([one]);
+  expect(set.serving()).toEqual([one, suspect]);
+  sets.update([one, instanceOf(2, { state: InstanceState.DRAINING })]);
+  expect(set.serving()).toEqual([one]);
+});
+
 test("waiting ends with its signal", async () => {
   const set = createInstanceSets().watch(service);
   await expect(set.changed(AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");

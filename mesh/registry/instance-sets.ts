@@ -1,6 +1,6 @@
 /** One observable set of callable instances for each service that somebody asked for. */
 import type { Instance } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
-import { eligible } from "./eligible.ts";
+import { eligible, isServing } from "./eligible.ts";
 import type { InstanceSet } from "./instances.ts";
 import { createNotice } from "./notice.ts";
 
@@ -37,17 +37,24 @@ function createInstanceSet(
 ): InstanceSet & { update(all: readonly Instance[]): void } {
   const notice = createNotice();
   let members = eligible(offering);
+  let serving: readonly Instance[] = offering.filter(isServing);
   return {
     current: () => members,
+    serving: () => serving,
     changed: (signal) => notice.next(signal),
     update(offering) {
-      const next = eligible(offering);
-      if (next.length === members.length && next.every((instance, index) => instance === members[index]))
-        return;
-      members = next;
-      notice.notify();
+      const before = [members, serving];
+      members = unlessSame(members, eligible(offering));
+      serving = unlessSame(serving, offering.filter(isServing));
+      if (members !== before[0] || serving !== before[1]) notice.notify();
     },
   };
+}
+
+/** What is new, or the same array as before if nothing is. */
+function unlessSame(before: readonly Instance[], now: readonly Instance[]): readonly Instance[] {
+  const same = now.length === before.length && now.every((instance, index) => instance === before[index]);
+  return same ? before : now;
 }
 
 function groupByService(instances: Iterable<Instance>): Map<string, Instance[]> {

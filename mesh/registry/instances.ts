@@ -5,7 +5,12 @@ import type { Instance } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
 export interface InstanceSet {
   /** The instances that may be sent calls now. A new array after every change, the same one in between. */
   current(): readonly Instance[];
-  /** Resolves at the next change. */
+  /**
+   * All that are SERVING, also those whose last sign of life is overdue: for those who must not take a moment's silence
+   * for a loss, because leases alone decide, such as the ring of the cache.
+   */
+  serving(): readonly Instance[];
+  /** Resolves at the next change of either. */
   changed(signal: AbortSignal): Promise<void>;
 }
 

@@ -10,7 +10,11 @@ export function createStaticResolver(addresses: readonly string[]): Resolver {
     create(InstanceSchema, { instanceId: address, address, weight: 1, state: InstanceState.SERVING }),
   );
   const never = createNotice();
-  const set: InstanceSet = { current: () => instances, changed: (signal) => never.next(signal) };
+  const set: InstanceSet = {
+    current: () => instances,
+    serving: () => instances,
+    changed: (signal) => never.next(signal),
+  };
   return {
     watch: () => set,
     ready: () => Promise.resolve(),

@@ -80,6 +80,7 @@ function singleAddress(address: string): Resolver {
   const instances = [create(InstanceSchema, { instanceId: randomUUID(), address })];
   const set = {
     current: () => instances,
+    serving: () => instances,
     changed: (signal: AbortSignal) =>
       new Promise<void>((_, reject) =>
         signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }),

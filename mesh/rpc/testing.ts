@@ -63,7 +63,11 @@ export function createFakeResolver(
   const change = createNotice();
   let instances = addresses.map(fakeInstance);
   return {
-    watch: () => ({ current: () => instances, changed: (signal) => change.next(signal) }),
+    watch: () => ({
+      current: () => instances,
+      serving: () => instances,
+      changed: (signal) => change.next(signal),
+    }),
     ready: () => Promise.resolve(),
     close: () => Promise.resolve(),
     set(...next) {
