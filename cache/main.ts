@@ -10,6 +10,9 @@ import { observeNode } from "./metrics.ts";
 import { startRuntime } from "./runtime.ts";
 import { createCacheService } from "./service.ts";
 
+/** A node that is gone leaves the ring after so long; until then others stand in for it. */
+const LEASE_MS = 3000;
+
 const config = clone(ConfigSchema, configOrExit());
 let behind: string | undefined;
 const runtime = await startRuntime({
@@ -30,6 +33,7 @@ const hasRegistry = (config.registry?.endpoints ?? []).length > 0;
 if (!hasRegistry) runtime.joinStatic(config.cache?.members.length ? config.cache.members : [runtime.address]);
 
 const served = await serve(mesh, {
+  leaseMs: LEASE_MS,
   services: [service(CacheService, createCacheService(runtime.node, runtime.maxBytes))],
   stop: () => runtime.leave(durationMs(config.drainTimeout, 25_000)),
 });

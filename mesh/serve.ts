@@ -11,6 +11,7 @@
  *     });
  */
 import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Interceptor, ServiceImplSpec } from "@connectrpc/connect";
 import { ulid } from "ulid";
 import { InstanceSchema, InstanceState, type Instance } from "../gen/ts/heddle/registry/v1/registry_pb.ts";
@@ -38,6 +39,11 @@ export interface ServeOptions {
    * Default 1000 ms.
    */
   readonly lameDuckMs?: number;
+  /**
+   * How long the registry is to believe in this process without a beat, which comes each third of it: 3 000 to 60 000 ms.
+   * Default: what the gateway has configured.
+   */
+  readonly leaseMs?: number;
   /** Whether SIGTERM, SIGINT and uncaught errors end the process. Default true; false where tests serve. */
   readonly signals?: boolean;
 }
@@ -75,7 +81,7 @@ export async function serve(mesh: Mesh, options: ServeOptions): Promise<Served> 
   running.admin = await listenAdmin(config.admin || "127.0.0.1:0", { metrics, notReady: () => notReady });
   await options.ready?.();
   const address = await server.listen(config.listen || "127.0.0.1:0");
-  const instance = instanceOf(mesh, options.services, address, running.admin.address);
+  const instance = instanceOf(mesh, options, address, running.admin.address);
   const taken = () => {
     if (notReady !== "draining") notReady = undefined;
   };
@@ -114,7 +120,7 @@ async function drain(
 
 function instanceOf(
   { name, config }: Mesh,
-  services: readonly ServiceImplSpec[],
+  { services, leaseMs }: ServeOptions,
   address: string,
   admin: string,
 ): Instance {
@@ -128,6 +134,7 @@ function instanceOf(
     services: services.map(({ service }) => service.typeName),
     descriptorDigest: descriptorDigest(services.map(({ service }) => service)),
     state: InstanceState.SERVING,
+    ...(leaseMs !== undefined && { leaseTtl: durationFromMs(leaseMs) }),
     labels: { service: name, number: String(number || 1), admin },
   });
 }
