@@ -34,6 +34,7 @@ if (!hasRegistry) runtime.joinStatic(config.cache?.members.length ? config.cache
 
 const served = await serve(mesh, {
   leaseMs: LEASE_MS,
+  internal: true,
   services: [service(CacheService, createCacheService(runtime.node, runtime.maxBytes))],
   stop: () => runtime.leave(durationMs(config.drainTimeout, 25_000)),
 });

@@ -44,6 +44,8 @@ export interface ServeOptions {
    * Default: what the gateway has configured.
    */
   readonly leaseMs?: number;
+  /** Whether only the mesh calls this process, so that gateways make nothing of it public. Default false. */
+  readonly internal?: boolean;
   /** Whether SIGTERM, SIGINT and uncaught errors end the process. Default true; false where tests serve. */
   readonly signals?: boolean;
 }
@@ -120,7 +122,7 @@ async function drain(
 
 function instanceOf(
   { name, config }: Mesh,
-  { services, leaseMs }: ServeOptions,
+  { services, leaseMs, internal = false }: ServeOptions,
   address: string,
   admin: string,
 ): Instance {
@@ -134,6 +136,7 @@ function instanceOf(
     services: services.map(({ service }) => service.typeName),
     descriptorDigest: descriptorDigest(services.map(({ service }) => service)),
     state: InstanceState.SERVING,
+    internal,
     ...(leaseMs !== undefined && { leaseTtl: durationFromMs(leaseMs) }),
     labels: { service: name, number: String(number || 1), admin },
   });

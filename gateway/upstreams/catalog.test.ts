@@ -62,6 +62,14 @@ describe("createCatalog", () => {
     expect(callable()).toEqual(["10.0.0.1:1", "10.0.0.2:1"]);
   });
 
+  test("leaves alone what only the mesh calls", async () => {
+    registry.pin(instance({ descriptorDigest: "d1", internal: true }));
+    await catalog.settled(signal);
+    expect(asked).toEqual([]);
+    expect(catalog.table().services).toEqual([]);
+    expect(callable()).toEqual([]);
+  });
+
   test("asks each instance that does not say its digest", async () => {
     registry.pin(instance({ address: "10.0.0.1:1" }));
     registry.pin(instance({ address: "10.0.0.2:1" }));

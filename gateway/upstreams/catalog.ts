@@ -73,16 +73,20 @@ export function createCatalog(options: CatalogOptions): Catalog {
     return digest === undefined ? undefined : apiName(digest, instance.services);
   };
 
+  /** What the mesh keeps to itself is not there for callers of the gateway. */
+  const instancesNow = (): readonly Instance[] =>
+    [...registry.instances().values()].filter(({ internal }) => !internal);
+
   function refresh(): void {
-    const instances = registry.instances();
-    const current = apis.current(instances.values(), apiOf);
+    const instances = instancesNow();
+    const current = apis.current(instances, apiOf);
     if (!sameMembers(current, built.key)) {
       built = { key: current, ...buildRouteTable(current) };
       report(built.problems, log);
     }
-    callable.update(instances.values(), apiOf, built.table);
-    for (const [instanceId, instance] of instances) {
-      registry.problems.set(instanceId, problemsOf(instance, apiOf(instance), built.problems));
+    callable.update(instances, apiOf, built.table);
+    for (const instance of instances) {
+      registry.problems.set(instance.instanceId, problemsOf(instance, apiOf(instance), built.problems));
     }
     for (const listener of listeners) listener(built.table);
     progress.notify();
@@ -91,9 +95,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
   /** Asks one instance after the other of those with the same API, until one answers. */
   async function learn(key: string, state: { tried: boolean }): Promise<void> {
     for (let failures = 0; !closing.signal.aborted;) {
-      const candidates = [...registry.instances().values()].filter(
-        (instance) => learningKey(instance) === key,
-      );
+      const candidates = instancesNow().filter((instance) => learningKey(instance) === key);
       if (candidates.length === 0) return;
       const instance = candidates[failures % candidates.length]!;
       try {
@@ -124,7 +126,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
   }
 
   function learnWhatIsNew(): void {
-    for (const instance of registry.instances().values()) {
+    for (const instance of instancesNow()) {
       const key = learningKey(instance);
       const api = apiOf(instance);
       if ((api !== undefined && apis.has(api)) || learning.has(key)) continue;
