@@ -12,6 +12,10 @@ import { createResolver } from "../../mesh/registry/resolver.ts";
 import { createStaticResolver } from "../../mesh/registry/static-resolver.ts";
 import { createChannel } from "../../mesh/rpc/channel.ts";
 import { createTransport } from "../../mesh/rpc/transport.ts";
+import { runningStack } from "../local/state.ts";
+
+/** Where gateways listen, unless configured. */
+const DEFAULT_REGISTRY = "127.0.0.1:7070,127.0.0.1:7071";
 
 /** How it is called. */
 export const CACHE_USAGE = `usage: npm run heddle -- cache COMMAND [--registry ADDRESSES] [--nodes ADDRESSES]
@@ -19,7 +23,8 @@ export const CACHE_USAGE = `usage: npm run heddle -- cache COMMAND [--registry A
   stats                         what each node holds and does
   get NAMESPACE KEY             a value, and where it lies
   invalidate NAMESPACE TAG...   makes all entries with a tag invalid
-Addresses are host:port, separated by commas. Default registry: 127.0.0.1:7070,127.0.0.1:7071.`;
+Addresses are host:port, separated by commas. Default registry: that of the stack that runs here, else
+${DEFAULT_REGISTRY}.`;
 
 const TIMEOUT_MS = 2000;
 const EXIT_USAGE = 64;
@@ -30,7 +35,7 @@ export async function cacheCommand(args: readonly string[], print: (line: string
     args: [...args],
     allowPositionals: true,
     options: {
-      registry: { type: "string", default: "127.0.0.1:7070,127.0.0.1:7071" },
+      registry: { type: "string", default: runningRegistry() ?? DEFAULT_REGISTRY },
       nodes: { type: "string" },
     },
   });
@@ -54,7 +59,13 @@ export async function cacheCommand(args: readonly string[], print: (line: string
 }
 
 function ringOf(resolver: Resolver) {
-  return membershipOf(resolver.watch(CACHE_SERVICE).current(), 2).ring;
+  return membershipOf(resolver.watch(CACHE_SERVICE).serving(), 2).ring;
+}
+
+/** The control addresses of the stack that `npm start` has started here, if it runs. */
+function runningRegistry(): string | undefined {
+  const controls = runningStack(".heddle")?.processes.flatMap(({ addresses: { control } }) => control ?? []);
+  return controls === undefined || controls.length === 0 ? undefined : controls.join(",");
 }
 
 function showRing(resolver: Resolver, print: (line: string) => void): number {

@@ -17,6 +17,9 @@ export const DEFAULT_PORTS = {
   consumer: 7105,
   kitchen: 7106,
   accounting: 7107,
+  cache: 7201,
+  cache_2: 7202,
+  cache_3: 7203,
   mysql: 3311,
   mysql_2: 3312,
   mysql_3: 3313,
@@ -34,6 +37,9 @@ export const DEFAULT_PORTS = {
   kitchen_admin: 9107,
   accounting_admin: 9108,
   worker_admin: 9109,
+  cache_admin: 9110,
+  cache_2_admin: 9111,
+  cache_3_admin: 9112,
 } as const;
 
 /** Name of a port. */

@@ -16,7 +16,7 @@ import type { Screen } from "./screen.ts";
 import { heddleNodes, type Node, type Profile } from "./topology.ts";
 import type { Unit } from "./unit.ts";
 
-/** Keeps fifteen processes together below 3 GiB: V8 would otherwise let each one's young generation grow to 48 MiB. */
+/** Keeps eighteen processes together close to 3 GiB: V8 would otherwise let each one's young generation grow to 48 MiB. */
 const HEAP_LIMITS = ["--max-old-space-size=256", "--max-semi-space-size=4"];
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));

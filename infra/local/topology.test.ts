@@ -25,10 +25,13 @@ function nodes(profile: Profile) {
   });
 }
 
-test("the full profile has two gateways and two instances of order and inventory", () => {
+test("the full profile has two gateways, three cache nodes and two instances of order and inventory", () => {
   expect(nodes("full").map(({ name }) => name)).toEqual([
     "gateway-1",
     "gateway-2",
+    "cache-1",
+    "cache-2",
+    "cache-3",
     "order-1",
     "order-2",
     "inventory-1",
@@ -42,7 +45,20 @@ test("the full profile has two gateways and two instances of order and inventory
 
 test("the small profile has one of each", () => {
   expect(nodes("small").every(({ name }) => name.endsWith("-1"))).toBe(true);
-  expect(nodes("small")).toHaveLength(7);
+  expect(nodes("small")).toHaveLength(8);
+});
+
+test("a cache node that is alone does not wait for a second copy", () => {
+  const acks = (profile: Profile) =>
+    nodes(profile)
+      .filter(({ name }) => name.startsWith("cache-"))
+      .map(({ config }) =>
+        JSON.stringify(config["cache"])
+          .match(/"ack":"\w+"/g)
+          ?.join(),
+      );
+  expect(acks("full")).toEqual(Array(3).fill('"ack":"two","ack":"one"'));
+  expect(acks("small")).toEqual(['"ack":"available","ack":"one"']);
 });
 
 test("no two processes share an address", () => {

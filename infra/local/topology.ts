@@ -20,7 +20,7 @@ export interface Surroundings {
   passwordFile(account: string): string;
 }
 
-/** `full`: two gateways, two instances of order and inventory, three MySQL members. `small`: one of each. */
+/** `full`: two gateways, two instances of order and inventory, three cache nodes and MySQL members. `small`: one of each. */
 export type Profile = "full" | "small";
 
 /** One Heddle process. */
@@ -38,11 +38,14 @@ export interface Node {
 
 const SERVICES = ["order", "inventory", "consumer", "kitchen", "accounting"] as const;
 const TWICE: readonly string[] = ["order", "inventory"];
+/** What a cache node holds at most; it takes about as much memory as it holds. */
+const CACHE_MAX_BYTES = 64 * 1024 * 1024;
 
 /** All Heddle processes of a profile. */
 export function heddleNodes(around: Surroundings): readonly Node[] {
   return [
     ...gatewayNumbers(around).map((number) => gatewayNode(around, number)),
+    ...(around.profile === "full" ? [1, 2, 3] : [1]).map((number) => cacheNode(around, number)),
     ...SERVICES.flatMap((service) =>
       numbers(around, TWICE.includes(service)).map((number) => serviceNode(around, service, number)),
     ),
@@ -73,6 +76,33 @@ function gatewayNode(around: Surroundings, number: number): Node {
       admin,
       instance: { number },
       redis: { url: around.redisUrl, snapshotFile: join(around.dataFolder, `${name}-registry.json`) },
+    },
+  };
+}
+
+function cacheNode(around: Surroundings, number: number): Node {
+  const grpc = local(around, numbered("cache", number));
+  const admin = local(around, `${numbered("cache", number)}_admin` as PortName);
+  // A node that is alone has nobody to acknowledge a second copy.
+  const ack = around.profile === "full" ? "two" : "available";
+  return {
+    name: `cache-${number}`,
+    script: "cache/main.ts",
+    after: ["gateway-1"],
+    addresses: { grpc, admin },
+    config: {
+      ...shared(around),
+      listen: grpc,
+      admin,
+      instance: { number, version: "0.1.0" },
+      registry: registry(around),
+      cache: {
+        maxBytes: CACHE_MAX_BYTES,
+        namespaces: [
+          { name: "default", ack },
+          { name: "responses", ack: "one" },
+        ],
+      },
     },
   };
 }
