@@ -2,6 +2,7 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { CacheService } from "../gen/ts/heddle/cache/v1/cache_service_pb.ts";
 import { ConfigSchema, InstanceSchema } from "../gen/ts/heddle/config/v1/config_pb.ts";
+import { systemClock } from "../mesh/clock.ts";
 import { configOrExit, durationMs } from "../mesh/config.ts";
 import { createMesh } from "../mesh/mesh.ts";
 import { service } from "../mesh/rpc/server.ts";
@@ -9,6 +10,7 @@ import { serve } from "../mesh/serve.ts";
 import { observeNode } from "./metrics.ts";
 import { startRuntime } from "./runtime.ts";
 import { createCacheService } from "./service.ts";
+import { reportWarmth, WARM_STATUS } from "./warmth.ts";
 
 /** A node that is gone leaves the ring after so long; until then others stand in for it. */
 const LEASE_MS = 3000;
@@ -36,7 +38,13 @@ const served = await serve(mesh, {
   leaseMs: LEASE_MS,
   internal: true,
   services: [service(CacheService, createCacheService(runtime.node, runtime.maxBytes))],
-  stop: () => runtime.leave(durationMs(config.drainTimeout, 25_000)),
+  stop: async () => {
+    await runtime.leave(durationMs(config.drainTimeout, 25_000));
+    stopReporting();
+  },
 });
 behind = served.address;
+const stopReporting = reportWarmth(runtime.node, systemClock, (isWarm) =>
+  served.health.set(WARM_STATUS, isWarm),
+);
 if (hasRegistry) runtime.join(mesh.resolver);

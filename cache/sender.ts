@@ -39,6 +39,10 @@ export interface Sender {
   readonly bootId: string | undefined;
   readonly unackedFrames: number;
   readonly unackedBytes: number;
+  /** For how long the oldest of them has waited; 0 if there is none. */
+  readonly lagMs: number;
+  /** What is left to send besides changes as they happen. */
+  readonly repair: Repair;
   /** Whether it takes frames now and has answered lately. */
   isAvailable(): boolean;
   /** Whether the other node holds all that it ought to, as far as this node knows. */
@@ -56,6 +60,16 @@ export interface Sender {
   /** This node is warm for more slots: the other one is, too, as far as it has everything. */
   announceWarm(): void;
   close(): void;
+}
+
+/** What one node still has to send to another that lacks something. */
+export interface Repair {
+  /** Whether there is anything to send, or the other node does not answer. */
+  readonly isDue: boolean;
+  /** Slots that are sent whole, by the sweep that runs or the next one. */
+  readonly slots: number;
+  /** Entries that the sweep that runs has not looked at yet. */
+  readonly entries: number;
 }
 
 /** Surroundings of a sender. */
@@ -272,6 +286,18 @@ export function createSender(options: SenderOptions): Sender {
     },
     get unackedBytes() {
       return unackedBytes;
+    },
+    get lagMs() {
+      const first = unacked[0];
+      return first === undefined ? 0 : clock.monotonic() - first.sentAt;
+    },
+    get repair() {
+      const sweeping = sweep === undefined ? 0 : createSlotSet(sweep.full).size;
+      return {
+        isDue: !isUp() || isBehind || full.size > 0 || sweep !== undefined,
+        slots: full.size + sweeping,
+        entries: sweep === undefined ? 0 : store.highWater - sweep.at,
+      };
     },
     isAvailable() {
       if (!isUp() || unackedBytes >= CREDIT_BYTES) return false;

@@ -6,7 +6,7 @@ import { rpcError } from "../mesh/errors.ts";
 import { hash53 } from "../mesh/cache/hash.ts";
 import { SLOT_COUNT } from "../mesh/cache/slots.ts";
 import type { CacheNode } from "./node.ts";
-import { isOwner } from "./ownership.ts";
+import { warmthOf } from "./warmth.ts";
 
 /** Makes the service of a node with this budget. `Session` is not among it: the port serves it itself. */
 export function createCacheService(
@@ -48,8 +48,10 @@ export function createCacheService(
   };
 }
 
-function statsOf({ core }: CacheNode, maxBytes: number) {
+function statsOf(node: CacheNode, maxBytes: number) {
+  const { core } = node;
   const ring = core.ring();
+  const { isWarm, coldSlots, behind } = warmthOf(node);
   const slots = Array.from({ length: SLOT_COUNT }, (_, slot) => slot);
   const senders = [...core.senders()];
   return {
@@ -57,7 +59,7 @@ function statsOf({ core }: CacheNode, maxBytes: number) {
     ringDigest: ring.digest,
     members: ring.members.map(({ id }) => id),
     primarySlots: slots.filter((slot) => ring.place(slot, core.self) === 0).length,
-    coldSlots: slots.filter((slot) => isOwner(ring, slot, core.self) && !core.warm.has(slot)).length,
+    coldSlots,
     entries: BigInt(core.store.size),
     usedBytes: BigInt(core.store.usedBytes),
     maxBytes: BigInt(maxBytes),
@@ -66,5 +68,9 @@ function statsOf({ core }: CacheNode, maxBytes: number) {
     evicted: BigInt(core.store.counts.evicted),
     expired: BigInt(core.store.counts.expired),
     unackedFrames: BigInt(senders.reduce((sum, { unackedFrames }) => sum + unackedFrames, 0)),
+    stale: BigInt(core.counts.stale),
+    warm: isWarm,
+    behind: [...behind],
+    replicationLagMs: Math.round(Math.max(0, ...senders.map(({ lagMs }) => lagMs))),
   };
 }

@@ -11,6 +11,8 @@ export type Validity = "valid" | "stale" | "invalid";
 /** The clocks of all tags that were invalidated lately. */
 export interface TagClocks {
   readonly floor: number;
+  /** Tags with a clock. */
+  readonly size: number;
   all(): readonly TagClock[];
   /** Sets the clock of a tag unless it stands higher. */
   apply(clock: TagClock): void;
@@ -35,6 +37,9 @@ export function createTagClocks(limit = 65_536): TagClocks {
   return {
     get floor() {
       return floor;
+    },
+    get size() {
+      return clocks.size;
     },
     all: () => [...clocks.values()],
     apply(clock) {

@@ -22,6 +22,7 @@ import type { Mesh } from "./mesh.ts";
 import { listenAdmin, type Admin } from "./observe/admin.ts";
 import { announce, type Announcement } from "./registry/announce.ts";
 import { descriptorDigest } from "./registry/digest.ts";
+import type { HealthState } from "./rpc/health.ts";
 import { createRpcServer, type RpcServer } from "./rpc/server.ts";
 
 /** What is served, and what belongs to it. */
@@ -56,6 +57,8 @@ export interface Served {
   readonly address: string;
   /** `host:port` of the admin server. */
   readonly admin: string;
+  /** What `grpc.health.v1.Health` says, for parts of a process that are well or not by themselves. */
+  readonly health: Pick<HealthState, "set">;
   /** Drains and stops, as SIGTERM does, without ending the process. */
   stop(): Promise<void>;
 }
@@ -95,7 +98,7 @@ export async function serve(mesh: Mesh, options: ServeOptions): Promise<Served> 
     void running.announcement.ready.then(taken);
   }
   log.info({ address, admin: running.admin.address, instanceId: instance.instanceId }, "serving");
-  return { address, admin: running.admin.address, stop };
+  return { address, admin: running.admin.address, health: server.health, stop };
 }
 
 interface Running {

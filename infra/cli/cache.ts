@@ -92,7 +92,7 @@ async function showStats(resolver: Resolver, print: (line: string) => void): Pro
       const share = (100 * Number(stats.hits)) / Math.max(1, Number(stats.hits + stats.misses));
       print(
         `${id}  ${stats.entries} entries, ${mebi(stats.usedBytes)} of ${mebi(stats.maxBytes)} MiB, ` +
-          `${share.toFixed(1)} % hits, ${stats.evicted} evicted, ${stats.coldSlots} cold slots, ring ${stats.ringDigest}`,
+          `${share.toFixed(1)} % hits, ${stats.evicted} evicted, ${stats.warm ? "warm" : `${stats.coldSlots} cold slots`}, ring ${stats.ringDigest}`,
       );
     } catch (error) {
       print(`${id}  ${(error as Error).message}`);
