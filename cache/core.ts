@@ -15,6 +15,8 @@ export type AckLevel = "one" | "two" | "available";
 export interface Namespace {
   readonly name: string;
   readonly ack: AckLevel;
+  /** A deletion is remembered for at least this long. */
+  readonly tombstoneMs: number;
   /** Index of its space in the store. */
   readonly space: number;
 }
@@ -47,6 +49,11 @@ export interface Core {
   readonly warm: SlotSet;
   readonly counts: NodeCounts;
   readonly namespaces: ReadonlyMap<string, Namespace>;
+  /**
+   * What a node missed for longer than this is not to be trusted any more, since others may have forgotten deletions:
+   * half of the shortest time for which any namespace remembers them.
+   */
+  readonly maxAbsenceMs: number;
   ring(): Ring;
   /** The stream to another node of the ring. */
   sender(node: string): Sender | undefined;

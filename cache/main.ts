@@ -7,6 +7,7 @@ import { configOrExit, durationMs } from "../mesh/config.ts";
 import { createMesh } from "../mesh/mesh.ts";
 import { service } from "../mesh/rpc/server.ts";
 import { serve } from "../mesh/serve.ts";
+import { cacheProblems } from "./config.ts";
 import { observeNode } from "./metrics.ts";
 import { startRuntime } from "./runtime.ts";
 import { createCacheService } from "./service.ts";
@@ -15,7 +16,7 @@ import { reportWarmth, WARM_STATUS } from "./warmth.ts";
 /** A node that is gone leaves the ring after so long; until then others stand in for it. */
 const LEASE_MS = 3000;
 
-const config = clone(ConfigSchema, configOrExit());
+const config = clone(ConfigSchema, configOrExit(cacheProblems));
 let behind: string | undefined;
 const runtime = await startRuntime({
   listen: config.listen || "127.0.0.1:7201",

@@ -22,7 +22,7 @@ import { createSlotSet } from "./slot-set.ts";
 import { createStore, MAX_KEY_BYTES } from "./store/store.ts";
 import { createTagClocks } from "./tags.ts";
 import { createUpkeep } from "./upkeep.ts";
-import { createWrites } from "./writes.ts";
+import { createWrites, TOMBSTONE_MS } from "./writes.ts";
 
 /** Options of a node. */
 export interface NodeOptions {
@@ -35,6 +35,8 @@ export interface NodeOptions {
     readonly name: string;
     readonly ack: AckLevel;
     readonly maxBytes: number;
+    /** How long deletions are remembered, in ms. Default 120 000. */
+    readonly tombstoneMs?: number;
   }[];
   readonly clock: Clock;
   readonly random: Random;
@@ -64,8 +66,6 @@ export interface CacheNode {
 export const MAX_VALUE_BYTES = 1024 * 1024;
 const MAX_TAGS = 8;
 const MAX_INVALIDATED = 1000;
-/** A node that was out of the ring for longer comes back empty: others may have forgotten deletions that it missed. */
-export const MAX_ABSENCE_MS = 60_000;
 
 /** Makes a node that is in no ring yet. */
 export function createCacheNode(options: NodeOptions): CacheNode {
@@ -94,8 +94,12 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     mayForget: (entry) => isHeardOf(entry),
   });
   const namespaces = new Map<string, Namespace>(
-    options.namespaces.map(({ name, ack }, index) => [name, { name, ack, space: index + 1 }]),
+    options.namespaces.map(({ name, ack, tombstoneMs = TOMBSTONE_MS }, index) => [
+      name,
+      { name, ack, tombstoneMs, space: index + 1 },
+    ]),
   );
+  const maxAbsenceMs = Math.min(...[...namespaces.values()].map(({ tombstoneMs }) => tombstoneMs)) / 2;
   const core: Core = {
     self,
     store,
@@ -104,6 +108,7 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     random,
     leases,
     namespaces,
+    maxAbsenceMs,
     counts,
     tags: createTagClocks(),
     warm: createSlotSet(),
@@ -144,7 +149,7 @@ export function createCacheNode(options: NodeOptions): CacheNode {
 
   function connect(node: string): Sender {
     return createSender({
-      maxAbsenceMs: MAX_ABSENCE_MS,
+      maxAbsenceMs,
       node,
       store,
       clock,
@@ -224,7 +229,8 @@ export function createCacheNode(options: NodeOptions): CacheNode {
 
   function accept(from: Hello, stream: { send(reply: Reply): void; close(): void }): Inbound | undefined {
     const absence = removed.get(from.node);
-    const isTooLate = absence !== undefined && clock.monotonic() - absence.at > MAX_ABSENCE_MS;
+    // It comes back empty: the others may have forgotten deletions that it missed.
+    const isTooLate = absence !== undefined && clock.monotonic() - absence.at > maxAbsenceMs;
     if (isTooLate && (absence.bootId === undefined || absence.bootId === from.bootId)) {
       removed.set(from.node, { at: absence.at, bootId: from.bootId });
       stream.send({ kind: "hello", hello: { ...hello(), mustDrop: true } });

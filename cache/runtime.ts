@@ -4,7 +4,7 @@ import type { Cache as CacheConfig } from "../gen/ts/heddle/config/v1/config_pb.
 import { CACHE_SERVICE, membershipOf, watchMembership } from "../mesh/cache/members.ts";
 import { sleep, systemClock } from "../mesh/clock.ts";
 import type { Resolver } from "../mesh/registry/instances.ts";
-import type { AckLevel } from "./core.ts";
+import { cacheSettings } from "./config.ts";
 import { listenFront, type Front } from "./front.ts";
 import { createCacheNode, type CacheNode } from "./node.ts";
 import { createHttp2Transport } from "./transport.ts";
@@ -33,15 +33,11 @@ export interface Runtime {
   leave(timeoutMs: number): Promise<void>;
 }
 
-const DEFAULT_MAX_BYTES = 256 * 1024 * 1024;
-const DEFAULT_REPLICAS = 2;
 const POLL_MS = 50;
 
 /** Starts a node that is in no ring yet. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const { config } = options;
-  const maxBytes = Number(config?.maxBytes ?? 0n) || DEFAULT_MAX_BYTES;
-  const replicas = config?.replicas || DEFAULT_REPLICAS;
+  const { maxBytes, replicas, namespaces } = cacheSettings(options.config);
   const closing = new AbortController();
   let node: CacheNode | undefined;
   const front: Front = await listenFront(options.listen, {
@@ -53,7 +49,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     id: address,
     newBootId: randomUUID,
     maxBytes,
-    namespaces: namespacesOf(config),
+    namespaces,
     clock: systemClock,
     random: Math.random,
     // A node's name is its address.
@@ -80,14 +76,4 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       await front.close();
     },
   };
-}
-
-function namespacesOf(config: CacheConfig | undefined) {
-  const named = config?.namespaces ?? [];
-  const all = named.length === 0 ? [{ name: "default", ack: "", maxBytes: 0n }] : named;
-  return all.map(({ name, ack, maxBytes }) => ({
-    name,
-    ack: (ack || "two") as AckLevel,
-    maxBytes: Number(maxBytes),
-  }));
 }

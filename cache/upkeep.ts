@@ -26,7 +26,7 @@ const TICK_MS = 100;
 /** Entries looked at in one turn. */
 const STEP = 5000;
 const DROP_EVERY_MS = 10_000;
-/** What a stand-in holds is dropped this long after its last use for that: before deletions are forgotten elsewhere. */
+/** What a stand-in holds is dropped this long after its last use for that, if not sooner. */
 const FOREIGN_MS = 60_000;
 /** A slot that nobody can fill counts as filled after this long. */
 const COLD_MS = 15_000;
@@ -35,6 +35,8 @@ const DECIDE_EVERY_MS = 1000;
 /** Starts the upkeep. `onWarm` is called when the node has become warm for a slot, or is no longer. */
 export function createUpkeep(core: Core, onWarm: () => void): Upkeep {
   const { store, clock, warm } = core;
+  /** Before deletions are forgotten elsewhere. */
+  const foreignMs = Math.min(FOREIGN_MS, core.maxAbsenceMs);
   /** When the node became an owner of a slot, or ceased to be, on the monotonic clock. */
   const ownedSince = new Float64Array(SLOT_COUNT);
   let nextDrop = clock.monotonic() + DROP_EVERY_MS;
@@ -74,8 +76,8 @@ export function createUpkeep(core: Core, onWarm: () => void): Upkeep {
     const idSlot = slot[id] as number;
     if (((flags[id] as number) & Flag.live) === 0 || isOwner(ring, idSlot, core.self)) return false;
     return (
-      clock.now() - versionTimeMs(version[id] as number) > FOREIGN_MS &&
-      clock.monotonic() - (ownedSince[idSlot] as number) > FOREIGN_MS
+      clock.now() - versionTimeMs(version[id] as number) > foreignMs &&
+      clock.monotonic() - (ownedSince[idSlot] as number) > foreignMs
     );
   }
 

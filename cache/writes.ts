@@ -24,7 +24,7 @@ export interface Writes {
   write(op: Operation, answer: (result: Result) => void): void;
 }
 
-/** A deletion is remembered for at least this long. */
+/** A deletion is remembered for at least this long, unless its namespace says otherwise. */
 export const TOMBSTONE_MS = 120_000;
 /** How long a write waits for its copies. */
 const ACK_TIMEOUT_MS = 1000;
@@ -175,7 +175,7 @@ export function createWrites(core: Core): Writes {
       key: Buffer.from(op.key),
       value: isDelete ? undefined : Buffer.from(op.value),
       version: core.versions.next(),
-      expireAt: isDelete ? now + TOMBSTONE_MS : op.ttlMs === 0 ? Infinity : now + op.ttlMs,
+      expireAt: isDelete ? now + namespace.tombstoneMs : op.ttlMs === 0 ? Infinity : now + op.ttlMs,
       graceMs: isDelete ? 0 : op.graceMs,
       tags: tagHashes(op, namespace),
       encoding: op.encoding,

@@ -35,6 +35,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** Rules of one kind of process that the schema cannot say. Returns one sentence for each that is broken. */
+export type ConfigRules = (config: Config) => readonly string[];
+
 /**
  * Reads the configuration. `argv` are the arguments after the script's name; besides `--config FILE` none is known.
  *
@@ -43,6 +46,7 @@ export class ConfigError extends Error {
 export function loadConfig(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
+  rules: ConfigRules = () => [],
 ): Config {
   const problems: string[] = [];
   const file = configFile(argv, problems);
@@ -51,14 +55,14 @@ export function loadConfig(
   checkObject(ConfigSchema, json, "", problems);
   if (problems.length > 0) throw new ConfigError(problems);
   const config = fromJson(ConfigSchema, json);
-  checkRules(config);
+  checkRules(config, rules);
   return deepFreeze(config);
 }
 
 /** `loadConfig` of this process. Prints what is wrong and exits with 64. For `main.ts` files only. */
-export function configOrExit(): Config {
+export function configOrExit(rules?: ConfigRules): Config {
   try {
-    return loadConfig(process.argv.slice(2), process.env);
+    return loadConfig(process.argv.slice(2), process.env, rules);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -189,12 +193,12 @@ function checkField(
   }
 }
 
-function checkRules(config: Config): void {
+function checkRules(config: Config, rules: ConfigRules): void {
   const result = createValidator().validate(ConfigSchema, config);
-  if (result.kind === "valid") return;
   if (result.kind === "error") throw result.error;
   const violations = result.error instanceof ValidationError ? result.error.violations : [];
-  throw new ConfigError(violations.map((violation) => violation.toString()));
+  const problems = [...violations.map((violation) => violation.toString()), ...rules(config)];
+  if (problems.length > 0) throw new ConfigError(problems);
 }
 
 function isSection(message: DescMessage): boolean {
