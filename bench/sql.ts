@@ -9,7 +9,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
-import { createPool, type Pool, type RowDataPacket } from "mysql2/promise";
+import { createPool, type Pool, type PoolConnection } from "mysql2";
+import type { Pool as PromisePool } from "mysql2/promise";
 import { Registry } from "prom-client";
 import { startTestGroup, type TestGroup } from "../infra/mysql/testing.ts";
 import { inSession } from "../mesh/sql/consistency.ts";
@@ -20,6 +21,7 @@ const SCHEMA = "order";
 const AT_A_TIME = 16;
 const ROWS = 1000;
 const SELECT = "SELECT id, name, price FROM items WHERE id = ?";
+const UPDATE = "UPDATE items SET price = price + 1 WHERE id = ?";
 
 /** Starts a group of three and prints the tables. */
 export async function run(args: readonly string[]): Promise<void> {
@@ -37,7 +39,9 @@ export async function run(args: readonly string[]): Promise<void> {
   const databases: Database[] = [];
   try {
     const password = await group.password(SCHEMA);
-    const db = createDatabase({ seeds: group.seeds, database: SCHEMA, user: SCHEMA, password });
+    // With metrics, as services have it.
+    const metrics = { registry: new Registry() };
+    const db = createDatabase({ seeds: group.seeds, database: SCHEMA, user: SCHEMA, password, metrics });
     databases.push(db);
     await fill(db);
     await overhead(db, password, queries, Number(values.rounds));
@@ -63,71 +67,95 @@ async function fill(db: Database): Promise<void> {
   });
 }
 
-/** The same statements on the same member, by a bare pool and by the database; CPU time of this process. */
+/** The same statements on the same member, by pools of mysql2 and by the database; CPU time of this process. */
 async function overhead(db: Database, password: string, queries: number, rounds: number): Promise<void> {
   const [host, port] = db.topology().writer!.split(":") as [string, string];
-  const bare = createPool({
-    host,
-    port: Number(port),
-    user: SCHEMA,
-    password,
-    database: SCHEMA,
-    connectionLimit: 10,
-    timezone: "Z",
-    supportBigNumbers: true,
-  });
-  const cases: Record<string, (id: number) => Promise<unknown>> = {
-    "read, bare": (id) => bare.query(SELECT, [id]),
-    "read, primary": (id) => db.read((q) => q.query(SELECT, [id])),
-    "write, bare": (id) => bareWrite(bare, id),
-    write: (id) => db.write((tx) => tx.execute("UPDATE items SET price = price + 1 WHERE id = ?", [id])),
-  };
-  const cpu = await interleaved(cases, queries, rounds);
-  await bare.end();
-  console.log(
-    `CPU time of the client per operation, median of ${rounds} interleaved rounds, ${AT_A_TIME} at a time`,
+  const account = { host, port: Number(port), user: SCHEMA, password, database: SCHEMA };
+  const bare = createPool({ ...account, connectionLimit: 10 });
+  const pool = bare.promise();
+  const results = await interleaved(
+    {
+      "one read": {
+        "mysql2, promises": (id) => pool.query(SELECT, [id]),
+        "mysql2, callbacks": (id) => called((done) => bare.query(SELECT, [id], done)),
+        "mesh/sql": (id) => db.read((q) => q.query(SELECT, [id])),
+      },
+      "one transaction of one statement": {
+        "mysql2, promises": (id) => writeBare(pool, id),
+        "mysql2, callbacks": (id) => writeCalled(bare, id),
+        "mesh/sql": (id) => db.write((tx) => tx.execute(UPDATE, [id])),
+      },
+    },
+    queries,
+    rounds,
   );
+  await pool.end();
+  console.log(`CPU time of the client, median of ${rounds} interleaved rounds, ${AT_A_TIME} at a time`);
   console.table(
-    [
-      ["one read", "read, bare", "read, primary"],
-      ["one transaction of one statement", "write, bare", "write"],
-    ].map(([operation, plain, ours]) => ({
+    Object.entries(results).map(([operation, us]) => ({
       operation,
-      "bare mysql2 pool": `${cpu[plain!]!.toFixed(1)} µs`,
-      "mesh/sql": `${cpu[ours!]!.toFixed(1)} µs`,
-      overhead: `${(100 * (cpu[ours!]! / cpu[plain!]! - 1)).toFixed(1)} %`,
+      ...Object.fromEntries(Object.entries(us).map(([by, each]) => [by, `${each.toFixed(1)} µs`])),
+      "over promises": percent(us["mesh/sql"]!, us["mysql2, promises"]!),
+      "over callbacks": percent(us["mesh/sql"]!, us["mysql2, callbacks"]!),
     })),
   );
 }
 
-async function bareWrite(bare: Pool, id: number): Promise<void> {
-  const connection = await bare.getConnection();
+function percent(ours: number, theirs: number): string {
+  return `${(100 * (ours / theirs - 1)).toFixed(1)} %`;
+}
+
+async function writeBare(pool: PromisePool, id: number): Promise<void> {
+  const connection = await pool.getConnection();
   try {
     await connection.beginTransaction();
-    await connection.query("UPDATE items SET price = price + 1 WHERE id = ?", [id]);
+    await connection.query(UPDATE, [id]);
     await connection.commit();
   } finally {
     connection.release();
   }
 }
 
-/** Rounds of all cases alternate, so that other load on the machine hits all alike. */
+async function writeCalled(pool: Pool, id: number): Promise<void> {
+  const connection = await called<PoolConnection>((done) => pool.getConnection(done));
+  try {
+    await called((done) => connection.query("START TRANSACTION", done));
+    await called((done) => connection.query(UPDATE, [id], done));
+    await called((done) => connection.query("COMMIT", done));
+  } finally {
+    connection.release();
+  }
+}
+
+function called<T>(start: (done: (error: Error | null, value: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    start((error, value) => (error === null ? resolve(value) : reject(error)));
+  });
+}
+
+type Operation = (id: number) => Promise<unknown>;
+
+/** Rounds of all cases alternate, so that other load on the machine hits all alike. In microseconds. */
 async function interleaved(
-  cases: Record<string, (id: number) => Promise<unknown>>,
+  cases: Readonly<Record<string, Readonly<Record<string, Operation>>>>,
   queries: number,
   rounds: number,
-): Promise<Record<string, number>> {
-  const results = new Map(Object.keys(cases).map((name) => [name, [] as number[]]));
+): Promise<Record<string, Record<string, number>>> {
+  const flat = Object.entries(cases).flatMap(([what, ways]) =>
+    Object.entries(ways).map(([by, operate]) => ({ what, by, operate, costs: [] as number[] })),
+  );
   for (let round = -1; round < rounds; round++) {
-    for (const [name, operate] of Object.entries(cases)) {
-      const count = name.startsWith("write") ? queries / 10 : queries;
+    for (const { what, operate, costs } of flat) {
+      const count = what.includes("transaction") ? queries / 10 : queries;
       const before = process.cpuUsage();
       await many(count, AT_A_TIME, operate);
       const { user, system } = process.cpuUsage(before);
-      if (round >= 0) results.get(name)!.push((user + system) / count);
+      if (round >= 0) costs.push((user + system) / count);
     }
   }
-  return Object.fromEntries([...results].map(([name, values]) => [name, median(values)]));
+  const results: Record<string, Record<string, number>> = {};
+  for (const { what, by, costs } of flat) (results[what] ??= {})[by] = median(costs);
+  return results;
 }
 
 async function many(
@@ -232,7 +260,7 @@ async function readInProcess(plan: ReaderPlan): Promise<ReaderResult> {
 async function readAlone({ consistency, queries, ...account }: ReaderPlan): Promise<void> {
   const registry = new Registry();
   const db = createDatabase({ ...account, database: SCHEMA, user: SCHEMA, metrics: { registry } });
-  const read = (id: number) => db.read((q) => q.query<RowDataPacket>(SELECT, [id]), { consistency });
+  const read = (id: number) => db.read((q) => q.query(SELECT, [id]), { consistency });
   await many(1000, AT_A_TIME, read);
   registry.resetMetrics();
   const seconds = (await timed(() => many(queries, AT_A_TIME, read))) / 1000;

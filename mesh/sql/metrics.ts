@@ -46,8 +46,8 @@ export function createSqlMetrics(registry: Registry, schema: string, clock: Cloc
   const waits = counter(registry, "mesh_db_token_waits_total", "Waits for a consistency token.", ["result"]);
   const waitSeconds = tokenWaitSeconds(registry);
   return {
-    committed: (member) => commits.inc({ schema, member }),
-    answered: (member) => reads.inc({ schema, member }),
+    committed: byMember(commits, schema),
+    answered: byMember(reads, schema),
     retried: (because) => retries.inc({ schema, because }),
     unknown: (isRerun) => unknowns.inc({ schema, resolution: isRerun ? "rerun" : "reported" }),
     tokenWait(ms, hasCome) {
@@ -59,6 +59,16 @@ export function createSqlMetrics(registry: Registry, schema: string, clock: Cloc
       observeHold(registry, schema, hold);
       observeWriter(registry, schema, monitor, clock);
     },
+  };
+}
+
+/** Counts by member. Looking the labels up anew for each statement would cost more than all the rest. */
+function byMember(counter: Counter, schema: string): (member: string) => void {
+  const known = new Map<string, Counter.Internal>();
+  return (member) => {
+    let one = known.get(member);
+    if (one === undefined) known.set(member, (one = counter.labels({ schema, member })));
+    one.inc();
   };
 }
 
