@@ -220,6 +220,75 @@ describe("three nodes and a client", () => {
   });
 });
 
+describe("a process that keeps copies", () => {
+  let cluster: Cluster;
+  let other: CacheTier;
+  let near: Cache<string>;
+  const counts = { near: 0 };
+  beforeAll(async () => {
+    cluster = await start(3);
+    const resolver = createStaticResolver(cluster.nodes.map(({ address }) => address));
+    const metrics = { outcome: () => {}, hedged: () => {}, nearHit: () => counts.near++ };
+    other = createCacheTier({ resolver, metrics });
+    near = createCache<string>({ tier: other, namespace: "shop", readTimeoutMs: PATIENT_MS, nearMs: 2000 });
+  });
+  afterAll(async () => {
+    await other.close();
+    await cluster.close();
+  });
+
+  /** Reads, so that the process has a copy, and proves that it has. */
+  async function copyOf(key: string, value: string): Promise<void> {
+    await eventually(async () => (await near.get(key)) === value);
+    const before = counts.near;
+    expect(await near.get(key)).toBe(value);
+    expect(counts.near).toBe(before + 1);
+  }
+
+  test("hears of a change by another process", async () => {
+    await cluster.cache.set("a", "one");
+    await copyOf("a", "one");
+    await cluster.cache.set("a", "two");
+    await eventually(async () => (await near.get("a")) === "two");
+  });
+
+  test("hears that an entry was deleted, or invalidated by its tag", async () => {
+    await cluster.cache.set("b", "one");
+    await copyOf("b", "one");
+    await cluster.cache.delete("b");
+    await eventually(async () => (await near.get("b")) === undefined);
+    await cluster.cache.set("c", "one", { tags: ["t"] });
+    await copyOf("c", "one");
+    await cluster.cache.invalidateTags(["t"]);
+    await eventually(async () => (await near.get("c")) === undefined);
+  });
+
+  test("sees its own writes at once", async () => {
+    for (let round = 0; round < 20; round++) {
+      await near.set("own", `${round}`);
+      expect(await near.get("own")).toBe(`${round}`);
+      expect(await near.get("own")).toBe(`${round}`);
+    }
+  });
+
+  test("keeps what nodes say is hot, though nobody asked for it", async () => {
+    const plain = createCache<string>({ tier: other, namespace: "shop", readTimeoutMs: PATIENT_MS });
+    await plain.set("hot", "value");
+    const reached = counts.near;
+    const readMany = () => Promise.all(Array.from({ length: 200 }, () => plain.get("hot")));
+    while (counts.near === reached) await readMany();
+    await cluster.cache.set("hot", "new");
+    await eventually(async () => (await plain.get("hot")) === "new");
+  });
+
+  /** Well before a copy that nobody invalidates is given up. */
+  async function eventually(condition: () => Promise<boolean>): Promise<void> {
+    const begin = performance.now();
+    while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(performance.now() - begin).toBeLessThan(1800);
+  }
+});
+
 describe("a node that is gone", () => {
   test("costs no entry and no failed operation", async () => {
     const cluster = await start(3);

@@ -2,6 +2,7 @@
 import type { VersionClock } from "../mesh/cache/version.ts";
 import type { Ring } from "../mesh/cache/ring.ts";
 import type { Clock, Random } from "../mesh/clock.ts";
+import type { HotKeys } from "./hot-keys.ts";
 import type { Leases } from "./leases.ts";
 import type { Sender } from "./sender.ts";
 import type { SlotSet } from "./slot-set.ts";
@@ -46,6 +47,7 @@ export interface Core {
   readonly random: Random;
   readonly tags: TagClocks;
   readonly leases: Leases;
+  readonly hotKeys: HotKeys;
   readonly warm: SlotSet;
   readonly counts: NodeCounts;
   readonly namespaces: ReadonlyMap<string, Namespace>;

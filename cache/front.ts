@@ -12,10 +12,11 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { createBatches, WINDOW_BYTES } from "../mesh/cache/batches.ts";
+import { createBatches, MAX_WAITING_BYTES, WINDOW_BYTES } from "../mesh/cache/batches.ts";
 import { createDeframer } from "../mesh/cache/framing.ts";
 import { readOperations, writeResult } from "../mesh/cache/session-codec.ts";
 import { WireReader } from "../mesh/cache/wire.ts";
+import { watchCopies, type Copies } from "./copies.ts";
 import type { CacheNode } from "./node.ts";
 import { serveReplication } from "./transport.ts";
 
@@ -30,8 +31,6 @@ const SESSION_PATH = "/heddle.cache.v1.CacheService/Session";
 const REPLICATE_PATH = "/heddle.cache.v1.ReplicationService/Replicate";
 /** Longest batch of operations. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** A client that leaves so much unread is not read from until it has caught up. */
-const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 const INVALID_ARGUMENT = "3";
 const UNAVAILABLE = "14";
 
@@ -82,10 +81,12 @@ export async function listenFront(address: string, options: FrontOptions): Promi
 function serveSession(node: CacheNode, stream: ServerHttp2Stream): void {
   const end = respond(stream);
   const batches = createBatches(stream);
+  let copies: Copies | undefined;
   const take = createDeframer(MAX_BATCH_BYTES, (message) =>
-    readOperations(new WireReader(message), (op) =>
-      node.execute(op, (result) => batches.add((writer) => writeResult(writer, result))),
-    ),
+    readOperations(new WireReader(message), (op) => {
+      if (op.near) copies ??= watchCopies(node, stream, batches);
+      node.execute(op, (result) => batches.add((writer) => writeResult(writer, result)));
+    }),
   );
   stream.on("data", (chunk: Buffer) => {
     try {
@@ -98,6 +99,7 @@ function serveSession(node: CacheNode, stream: ServerHttp2Stream): void {
     stream.once("drain", () => stream.resume());
   });
   stream.on("end", () => end("0", ""));
+  stream.on("close", () => copies?.close());
 }
 
 /** Begins a gRPC answer; the result ends it with a status. */

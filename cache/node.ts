@@ -12,6 +12,7 @@ import type { Clock, Random } from "../mesh/clock.ts";
 import type { AckLevel, Core, Namespace, NodeCounts } from "./core.ts";
 import type { Hello, Inbound, Reply, Transport } from "./frames.ts";
 import { createInvalidations, type Invalidated, type Invalidations } from "./invalidate.ts";
+import { createHotKeys } from "./hot-keys.ts";
 import { createLeases } from "./leases.ts";
 import { read } from "./reads.ts";
 import { isOwner, ownersOf } from "./ownership.ts";
@@ -53,6 +54,11 @@ export interface CacheNode {
   execute(op: Operation, answer: (result: Result) => void): void;
   /** Invalidates tags, given as hashes, on all nodes. */
   invalidate(tags: readonly number[], soft: boolean, done: (outcome: Invalidated) => void): void;
+  /**
+   * Calls back with the hash of each key that was read with `near` and has changed since; undefined: all keys may have.
+   * Returns how to end that.
+   */
+  onNearChange(listener: (keyHash: number | undefined) => void): () => void;
   /** The ring has changed. */
   setRing(ring: Ring): void;
   /** Another node has opened a stream. Undefined: it must go, and come back later. */
@@ -92,6 +98,7 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     quotas: [0, ...options.namespaces.map(({ maxBytes }) => maxBytes)],
     clock,
     mayForget: (entry) => isHeardOf(entry),
+    onNear: (_slot, hash) => tellNear(hash),
   });
   const namespaces = new Map<string, Namespace>(
     options.namespaces.map(({ name, ack, tombstoneMs = TOMBSTONE_MS }, index) => [
@@ -100,6 +107,10 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     ]),
   );
   const maxAbsenceMs = Math.min(...[...namespaces.values()].map(({ tombstoneMs }) => tombstoneMs)) / 2;
+  const nearListeners = new Set<(keyHash: number | undefined) => void>();
+  const tellNear = (keyHash: number | undefined) => {
+    for (const listener of nearListeners) listener(keyHash);
+  };
   const core: Core = {
     self,
     store,
@@ -110,7 +121,9 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     namespaces,
     maxAbsenceMs,
     counts,
-    tags: createTagClocks(),
+    hotKeys: createHotKeys(clock),
+    // Which copies have a tag only the node knows.
+    tags: createTagClocks(() => tellNear(undefined)),
     warm: createSlotSet(),
     ring: () => ring,
     sender: (node) => senders.get(node),
@@ -271,6 +284,10 @@ export function createCacheNode(options: NodeOptions): CacheNode {
       else writes.write(op, answer);
     },
     invalidate: (tags, soft, done) => invalidations.run(tags, soft, done),
+    onNearChange(listener) {
+      nearListeners.add(listener);
+      return () => nearListeners.delete(listener);
+    },
     setRing,
     accept,
     isHandedOver: () => [...senders.values()].every((sender) => sender.isSynced()),

@@ -5,6 +5,7 @@ import { slotOf } from "../mesh/cache/slots.ts";
 import type { Core } from "./core.ts";
 import { shouldRefresh } from "./leases.ts";
 import { isTombstone } from "./records.ts";
+import { Flag } from "./store/columns.ts";
 
 /** How long a copy waits to become as fresh as asked before it says that it is not. */
 const FRESH_WAIT_MS = 20;
@@ -56,6 +57,7 @@ function lookUp(core: Core, op: Operation, slot: number, answer: (result: Result
   if (found?.isFresh === true) {
     core.counts.hits++;
     core.store.touch(found.id);
+    if (op.near) markNear(core, found.id);
     return answer(withValue(core, op, found.id, Status.OK, earlyLease(core, op, slot, found.id)));
   }
   // What the primary had may be with another stand-in: only when nobody has it is it missing.
@@ -102,6 +104,11 @@ function earlyLease(core: Core, op: Operation, slot: number, id: number): number
   return isDue ? grant(core, op, slot, id) : 0;
 }
 
+/** The client keeps a copy: it is told of the next change. */
+function markNear({ store }: Core, id: number): void {
+  store.columns.flags[id] = (store.columns.flags[id] as number) | Flag.near;
+}
+
 function withValue(core: Core, op: Operation, id: number, status: Status, leaseToken: number): Result {
   const { columns, arena } = core.store;
   const at = columns.address[id] as number;
@@ -114,6 +121,7 @@ function withValue(core: Core, op: Operation, id: number, status: Status, leaseT
     encoding: arena.encodingAt(at),
     ttlMs: leftMs === Infinity ? 0 : Math.max(1, Math.ceil(leftMs)),
     leaseToken,
+    hot: core.hotKeys.read(columns.hash[id] as number),
   });
 }
 

@@ -34,7 +34,7 @@ describe("createTagClocks", () => {
   });
 
   test("loses no invalidation when there are too many: a floor takes the place of the oldest", () => {
-    const clocks = createTagClocks(100);
+    const clocks = createTagClocks(() => {}, 100);
     for (let tag = 1; tag <= 1000; tag++) clocks.apply({ tag, version: tag, soft: false });
     expect(clocks.all().length).toBeLessThanOrEqual(100);
     for (let tag = 1; tag <= 1000; tag++) expect(clocks.check([tag], tag)).toBe("invalid");

@@ -21,8 +21,8 @@ export interface TagClocks {
   check(tags: readonly number[], version: number): Validity;
 }
 
-/** Makes a table of at most `limit` clocks. */
-export function createTagClocks(limit = 65_536): TagClocks {
+/** Makes a table of at most `limit` clocks. `onChange` is called when entries may have become invalid. */
+export function createTagClocks(onChange: () => void = () => {}, limit = 65_536): TagClocks {
   const clocks = new Map<number, TagClock>();
   let floor = 0;
 
@@ -49,9 +49,12 @@ export function createTagClocks(limit = 65_536): TagClocks {
       const soft = clock.soft && (present === undefined || present.soft);
       clocks.set(clock.tag, { ...clock, soft });
       if (clocks.size > limit) shrink();
+      onChange();
     },
     raiseFloor(version) {
-      floor = Math.max(floor, version);
+      if (version <= floor) return;
+      floor = version;
+      onChange();
     },
     check(tags, version) {
       if (tags.length === 0) return "valid";

@@ -43,7 +43,7 @@ export interface StoreOptions {
   readonly clock: Pick<Clock, "now">;
   /** Whether a deletion whose time is over may be forgotten; else it is asked again ten seconds later. */
   mayForget?(id: number): boolean;
-  /** An entry with the `near` flag changed or went. */
+  /** An entry with the `near` flag changes or goes. */
   onNear?(slot: number, hash: number): void;
 }
 

@@ -52,5 +52,8 @@ export function createBatches(stream: Http2Stream): Batches {
   };
 }
 
+/** A client that leaves so much unread is not read from until it has caught up. */
+export const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+
 /** Settings of both sides: windows that hold what a round trip at full speed needs. */
 export const WINDOW_BYTES = 8 * 1024 * 1024;

@@ -10,7 +10,8 @@ import { Ack, OperationKind, Status } from "../../gen/ts/heddle/cache/v1/cache_s
 import { detached } from "../rpc/context.ts";
 import { pack, unpack } from "./compress.ts";
 import { operation, type Operation, type Result } from "./session-codec.ts";
-import type { CacheTier } from "./tier.ts";
+import type { CacheMetrics } from "./metrics.ts";
+import type { CacheTier, ExecuteOptions } from "./tier.ts";
 
 /** How values become bytes. */
 export interface ValueCodec<Value> {
@@ -32,8 +33,19 @@ export interface CacheOptions<Value> {
   readonly writeTimeoutMs?: number;
   /** How many nodes must have applied a write. Default: as the namespace is configured. */
   readonly ack?: Ack;
-  /** Hears what became of each operation, for metrics. */
+  /**
+   * `session`: this process sees at least what it wrote and read before; a hot key may be answered by a copy in this
+   * process and a slow read by a replica. `primary`: always by the node that takes the writes. Default `session`.
+   */
+  readonly reads?: "primary" | "session";
+  /**
+   * How long what was read may be kept in this process and given again, with `session`; nodes tell when it is out of
+   * date. In milliseconds, at most 2000. Default 0: only hot keys are kept.
+   */
+  readonly nearMs?: number;
+  /** Hears what became of each operation. */
   readonly onOutcome?: (outcome: CacheOutcome) => void;
+  readonly metrics?: CacheMetrics;
 }
 
 /** What became of an operation. `failed`: the tier did not answer, or refused. */
@@ -61,6 +73,29 @@ export interface Versioned<Value> {
   readonly version: number;
 }
 
+/** What was found under a key, and who loads it if that is not enough. */
+export interface Leased<Value> {
+  /** Undefined: there is nothing that may be served. */
+  readonly value: Value | undefined;
+  /** `failed`: the tier did not answer, or refused; whether there is an entry is not known. */
+  readonly state: "fresh" | "stale" | "missing" | "failed";
+  /** Version of the entry, for `compareAndSet`. */
+  readonly version: number;
+  /**
+   * Given to one caller at a time, who is asked to load the value now, and must call one of the two within 10 s.
+   * Undefined: somebody else loads it, or it need not be loaded.
+   */
+  readonly loader: Loader<Value> | undefined;
+}
+
+/** Ends a lease. */
+export interface Loader<Value> {
+  /** Stores what was loaded. False if the entry or one of these tags was changed since the lease was given, or on failure. */
+  store(value: Value, options?: EntryOptions): Promise<boolean>;
+  /** There is nothing to store: whoever waits for it may load instead. */
+  giveUp(): void;
+}
+
 /** A cache. */
 export interface Cache<Value> {
   get(key: string): Promise<Value | undefined>;
@@ -82,6 +117,11 @@ export interface Cache<Value> {
     value: Value,
     options?: EntryOptions,
   ): Promise<{ readonly won: boolean | undefined; readonly version: number }>;
+  /**
+   * The value if there is one, and a lease to load it if there is none, or if it is stale or about to expire. While another
+   * caller has the lease, waits at most `waitMs`, at most 10 000 ms, for what that one stores. `stale`: a stale value will do.
+   */
+  lease(key: string, options: { readonly stale: boolean; readonly waitMs: number }): Promise<Leased<Value>>;
   /** The value, from the cache or else from the loader, which runs once at a time for all processes together. */
   getOrLoad(key: string, options: LoadOptions, loader: () => Promise<Value>): Promise<Value>;
   /**
@@ -95,6 +135,7 @@ const READ_TIMEOUT_MS = 250;
 const WRITE_TIMEOUT_MS = 2000;
 const WAIT_MS = 5000;
 const MAX_TTL_MS = 0xffff_ffff;
+const MAX_NEAR_MS = 2000;
 
 /** Makes a cache. Throws TypeError for a namespace that cannot be one. */
 export function createCache<Value>(options: CacheOptions<Value>): Cache<Value> {
@@ -103,7 +144,14 @@ export function createCache<Value>(options: CacheOptions<Value>): Cache<Value> {
   if (!/^[a-z][a-z0-9-]{0,31}$/.test(namespace))
     throw new TypeError(`"${namespace}" cannot be a cache namespace`);
   const loading = new Map<string, Promise<Value>>();
-  const tell = options.onOutcome ?? (() => {});
+  const how: ExecuteOptions = {
+    reads: options.reads ?? "session",
+    nearMs: duration("nearMs", options.nearMs ?? 0, 0, MAX_NEAR_MS),
+  };
+  const tell = (outcome: CacheOutcome) => {
+    options.onOutcome?.(outcome);
+    options.metrics?.outcome(namespace, outcome);
+  };
   const keyBytes = (key: string) => Buffer.from(`${namespace}:${key}`, "utf8");
 
   function entryOf(key: string, value: Value, entry: EntryOptions): Operation {
@@ -132,6 +180,7 @@ export function createCache<Value>(options: CacheOptions<Value>): Cache<Value> {
     const answer = await tier.execute(
       operation({ kind: OperationKind.GET, key: keyBytes(key), ...more }),
       timeoutMs,
+      how,
     );
     tell(readOutcome(answer.status));
     return answer;
@@ -143,10 +192,31 @@ export function createCache<Value>(options: CacheOptions<Value>): Cache<Value> {
     return answer;
   }
 
-  /** Loads under a lease and stores the value; the lease is given back if the loader fails. */
-  async function load(
+  async function lease(
     key: string,
-    leaseToken: number,
+    { stale, waitMs }: { readonly stale: boolean; readonly waitMs: number },
+  ): Promise<Leased<Value>> {
+    const wait = duration("waitMs", waitMs, 0);
+    const answer = await read(key, { lease: true, stale, waitMs: wait }, wait + readTimeoutMs);
+    const { leaseToken, version } = answer;
+    const value = valueIn(answer);
+    const state = stateOf(readOutcome(answer.status), value !== undefined);
+    const loader: Loader<Value> = {
+      async store(loaded, entry = {}) {
+        const { status } = await write({ ...entryOf(key, loaded, entry), leaseToken });
+        return status === Status.OK;
+      },
+      giveUp() {
+        const release = operation({ kind: OperationKind.RELEASE, key: keyBytes(key), leaseToken });
+        void tier.execute(release, writeTimeoutMs);
+      },
+    };
+    return { value, state, version, loader: leaseToken === 0 ? undefined : loader };
+  }
+
+  /** Loads the value, and stores it for whoever holds the lease: without one another caller may have changed it meanwhile. */
+  async function load(
+    leased: Loader<Value> | undefined,
     entry: EntryOptions,
     loader: () => Promise<Value>,
   ): Promise<Value> {
@@ -154,29 +224,20 @@ export function createCache<Value>(options: CacheOptions<Value>): Cache<Value> {
     try {
       value = await loader();
     } catch (error) {
-      if (leaseToken !== 0) {
-        const release = operation({ kind: OperationKind.RELEASE, key: keyBytes(key), leaseToken });
-        void tier.execute(release, writeTimeoutMs);
-      }
+      leased?.giveUp();
       throw error;
     }
-    // Without a lease another caller may have changed it meanwhile: then it is only passed on.
-    if (leaseToken !== 0) await write({ ...entryOf(key, value, entry), leaseToken });
+    await leased?.store(value, entry);
     return value;
   }
 
   async function readOrLoad(key: string, entry: LoadOptions, loader: () => Promise<Value>): Promise<Value> {
-    const waitMs = duration("waitMs", entry.waitMs ?? WAIT_MS, 0);
-    const answer = await read(
-      key,
-      { lease: true, stale: (entry.graceMs ?? 0) > 0, waitMs },
-      waitMs + readTimeoutMs,
-    );
-    const value = valueIn(answer);
-    if (value === undefined) return load(key, answer.leaseToken, entry, loader);
-    if (answer.leaseToken !== 0) {
+    const found = await lease(key, { stale: (entry.graceMs ?? 0) > 0, waitMs: entry.waitMs ?? WAIT_MS });
+    const { value } = found;
+    if (value === undefined) return load(found.loader, entry, loader);
+    if (found.loader !== undefined) {
       // This caller has its value; who comes later gets the new one.
-      detached(() => void load(key, answer.leaseToken, entry, loader).catch(() => undefined));
+      detached(() => void load(found.loader, entry, loader).catch(() => undefined));
     }
     return value;
   }
@@ -205,6 +266,7 @@ export function createCache<Value>(options: CacheOptions<Value>): Cache<Value> {
       const isKnown = answer.status === Status.OK || answer.status === Status.CONFLICT;
       return { won: isKnown ? answer.status === Status.OK : undefined, version: answer.version };
     },
+    lease,
     getOrLoad(key, entry, loader) {
       const running = loading.get(key);
       if (running !== undefined) return running;
@@ -225,9 +287,9 @@ const jsonCodec: ValueCodec<unknown> = {
     JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8")) as unknown,
 };
 
-function duration(name: string, valueMs: number, leastMs: number): number {
-  if (!(valueMs >= leastMs && valueMs <= MAX_TTL_MS)) {
-    throw new TypeError(`${name} must be from ${leastMs} to ${MAX_TTL_MS}, not ${valueMs}`);
+function duration(name: string, valueMs: number, leastMs: number, mostMs = MAX_TTL_MS): number {
+  if (!(valueMs >= leastMs && valueMs <= mostMs)) {
+    throw new TypeError(`${name} must be from ${leastMs} to ${mostMs}, not ${valueMs}`);
   }
   return Math.ceil(valueMs);
 }
@@ -236,6 +298,11 @@ function readOutcome(status: Status): CacheOutcome {
   if (status === Status.OK) return "hit";
   if (status === Status.STALE) return "stale";
   return status === Status.MISS ? "miss" : "failed";
+}
+
+function stateOf(outcome: CacheOutcome, hasValue: boolean): Leased<unknown>["state"] {
+  if (hasValue) return outcome === "hit" ? "fresh" : "stale";
+  return outcome === "failed" ? "failed" : "missing";
 }
 
 function writeOutcome(status: Status): CacheOutcome {

@@ -6,8 +6,9 @@ import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:h
 import type { Clock } from "../clock.ts";
 import { createBatches, WINDOW_BYTES, type Batches } from "./batches.ts";
 import { createDeframer } from "./framing.ts";
+import { createAnswerTimes } from "./hedge.ts";
 import { Unreachable, type Connection, type Receiver } from "./route.ts";
-import { readResults, writeOperation, type Result } from "./session-codec.ts";
+import { readResults, writeOperation, type Invalidation, type Result } from "./session-codec.ts";
 import { WireReader } from "./wire.ts";
 
 /** A node, with what is on the way to it. */
@@ -18,9 +19,18 @@ export interface NodeConnection extends Connection {
   close(): void;
 }
 
+/** What a node says beside answers. */
+export interface ConnectionEvents {
+  invalidated(address: string, invalidation: Invalidation): void;
+  /** The stream was lost: what the node would have said is not known. */
+  lost(address: string): void;
+}
+
 interface Waiting {
   readonly receiver: Receiver;
+  readonly sentAt: number;
   readonly dueAt: number;
+  isLate: boolean;
 }
 
 interface Session {
@@ -30,16 +40,27 @@ interface Session {
 }
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
-/** Deadlines are looked at in steps, so that no operation needs a timer of its own. */
-const SWEEP_MS = 10;
+/** Who waits is looked at in steps, so that no operation needs a timer of its own. */
+const SWEEP_MS = 2;
+/** Deadlines are looked at in every so many of these steps. */
+const STEPS_PER_DEADLINE = 5;
+/** The time of one answer in so many is noted. */
+const SAMPLE = 16;
 /** A node that could not be reached is not tried again for this long. */
 const BACKOFF_MS = 200;
 /** A node that reads so slowly is as good as gone. */
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 
 /** Makes a connection to a node; nothing is dialled yet. */
-export function createNodeConnection(address: string, clock: Clock): NodeConnection {
+export function createNodeConnection(
+  address: string,
+  clock: Clock,
+  events: ConnectionEvents,
+): NodeConnection {
+  /** In the order in which they were sent. */
   const waiting = new Map<number, Waiting>();
+  const times = createAnswerTimes();
+  let steps = 0;
   let session: Session | undefined;
   let nextId = 1;
   let retryAt = 0;
@@ -69,7 +90,9 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
     const opened: Session = { http, stream, batches: createBatches(stream) };
     const lose = (problem: string) => session === opened && lost(problem);
     const take = createDeframer(MAX_MESSAGE_BYTES, (message) =>
-      readResults(new WireReader(message), onResult),
+      readResults(new WireReader(message), onResult, (invalidation) =>
+        events.invalidated(address, invalidation),
+      ),
     );
     stream.on("data", (chunk: Buffer) => {
       try {
@@ -93,6 +116,7 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
     session = undefined;
     retryAt = clock.monotonic() + BACKOFF_MS;
     http.destroy();
+    events.lost(address);
     const all = [...waiting.values()];
     waiting.clear();
     const error = new Unreachable(`cache node ${address}: ${problem}`, { maybeExecuted: true });
@@ -103,7 +127,9 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
     const waiter = waiting.get(result.id);
     waiting.delete(result.id);
     if (waiting.size === 0) session?.http.unref();
-    waiter?.receiver.answered(result);
+    if (waiter === undefined) return;
+    if (result.id % SAMPLE === 0) times.add(clock.monotonic() - waiter.sentAt);
+    waiter.receiver.answered(result);
   }
 
   /** Timers run before sockets are read: in a process that was held up the answer may be there already. */
@@ -113,14 +139,28 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
   }
 
   function sweep(now: number): void {
+    tellLate(now);
+    if (steps++ % STEPS_PER_DEADLINE === 0) endOverdue(now);
+    isSweeping = waiting.size > 0;
+    if (!isSweeping) session?.http.unref();
+    if (isSweeping) clock.after(SWEEP_MS, sweepAfterReading);
+  }
+
+  function tellLate(now: number): void {
+    for (const waiter of waiting.values()) {
+      if (now - waiter.sentAt < times.slowMs) return;
+      if (waiter.isLate) continue;
+      waiter.isLate = true;
+      waiter.receiver.late?.();
+    }
+  }
+
+  function endOverdue(now: number): void {
     for (const [id, { dueAt, receiver }] of waiting) {
       if (dueAt > now) continue;
       waiting.delete(id);
       receiver.unreachable(silent);
     }
-    isSweeping = waiting.size > 0;
-    if (!isSweeping) session?.http.unref();
-    if (isSweeping) clock.after(SWEEP_MS, sweepAfterReading);
   }
 
   return {
@@ -138,7 +178,7 @@ export function createNodeConnection(address: string, clock: Clock): NodeConnect
       nextId = nextId === 0xffff_ffff ? 1 : nextId + 1;
       op.id = id;
       if (waiting.size === 0) http.ref();
-      waiting.set(id, { receiver, dueAt: now + timeoutMs });
+      waiting.set(id, { receiver, sentAt: now, dueAt: now + timeoutMs, isLate: false });
       batches.add((writer) => writeOperation(writer, op));
       if (isSweeping) return;
       isSweeping = true;

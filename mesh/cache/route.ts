@@ -19,6 +19,8 @@ export interface Connection {
 export interface Receiver {
   answered(answer: Result): void;
   unreachable(error: Unreachable): void;
+  /** There is no answer yet, and most would have had one. Called once at most. */
+  late?(): void;
 }
 
 /** Why a node gave no answer. */
@@ -39,7 +41,12 @@ export class Unreachable extends Error {
 export interface Surroundings {
   readonly clock: Clock;
   connectionTo(address: string): Connection;
+  /** What a second node may be asked, since this operation is late; undefined if none may. */
+  hedge?(op: Operation): Operation | undefined;
 }
+
+/** Hears the answer, and which node gave it; undefined for none. */
+export type Done = (answer: Result, node: string | undefined) => void;
 
 /** A read is tried at the next node after this long without an answer. */
 const READ_ATTEMPT_MS = 100;
@@ -56,7 +63,7 @@ export function startRoute(
   op: Operation,
   owners: readonly string[],
   timeoutMs: number,
-  done: (answer: Result) => void,
+  done: Done,
 ): void {
   new Route(around, op, owners, timeoutMs, done).next();
 }
@@ -65,7 +72,7 @@ export function startRoute(
 class Route implements Receiver {
   readonly #around: Surroundings;
   readonly #op: Operation;
-  readonly #done: (answer: Result) => void;
+  readonly #done: Done;
   readonly #dueAt: number;
   #nodes: readonly string[];
   #at = 0;
@@ -74,15 +81,10 @@ class Route implements Receiver {
   #coldest: string | undefined;
   #isAskedCold = false;
   #mayOthersHold = false;
+  #isDone = false;
   #problem = "no cache node is known";
 
-  constructor(
-    around: Surroundings,
-    op: Operation,
-    owners: readonly string[],
-    timeoutMs: number,
-    done: (answer: Result) => void,
-  ) {
+  constructor(around: Surroundings, op: Operation, owners: readonly string[], timeoutMs: number, done: Done) {
     this.#around = around;
     this.#op = op;
     this.#nodes = owners;
@@ -92,6 +94,7 @@ class Route implements Receiver {
 
   /** Asks the next node. */
   next(): void {
+    if (this.#isDone) return;
     const address = this.#nodes[this.#at++];
     const remainingMs = this.#dueAt - this.#around.clock.monotonic();
     if (remainingMs <= 0) return this.#fail();
@@ -115,8 +118,24 @@ class Route implements Receiver {
       case Status.NOT_OWNER:
         return this.#redirect(answer.owners);
       default:
-        this.#done(answer);
+        this.#finish(answer, this.#isAskedCold ? this.#coldest : this.#nodes[this.#at - 1]);
     }
+  }
+
+  /** Asks the next node as well. It may answer with a value, but not decide that there is none, or who loads it. */
+  late(): void {
+    const address = this.#nodes[this.#at];
+    const op = this.#op;
+    if (this.#isDone || this.#at !== 1 || address === undefined) return;
+    const hedge = this.#around.hedge?.(op);
+    if (hedge === undefined) return;
+    this.#around.connectionTo(address).send(hedge, attemptLimitMs(hedge), {
+      answered: (answer) => {
+        const isValue = answer.status === Status.OK || (answer.status === Status.STALE && op.stale);
+        if (isValue) this.#finish(answer, address);
+      },
+      unreachable: () => {},
+    });
   }
 
   unreachable(error: Unreachable): void {
@@ -147,7 +166,13 @@ class Route implements Receiver {
   }
 
   #fail(): void {
-    this.#done(result({ status: Status.UNAVAILABLE, message: this.#problem }));
+    this.#finish(result({ status: Status.UNAVAILABLE, message: this.#problem }), undefined);
+  }
+
+  #finish(answer: Result, node: string | undefined): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#done(answer, node);
   }
 }
 

@@ -22,8 +22,10 @@ import {
 import {
   readOperations,
   readResults,
+  writeInvalidation,
   writeOperation,
   writeResult,
+  type Invalidation,
   type Operation,
   type Result,
 } from "./session-codec.ts";
@@ -57,6 +59,7 @@ const operations = array(
     standIn: boolean(),
     cold: boolean(),
     deadline: version(),
+    near: boolean(),
   }),
   { maxLength: 5 },
 );
@@ -73,9 +76,14 @@ const results = array(
     copies: uint32(),
     owners: array(string(), { maxLength: 3 }),
     message: string(),
+    hot: boolean(),
   }),
   { maxLength: 5 },
 );
+
+const invalidations = array(record({ sequence: version(), keyHash: uint32(), all: boolean() }), {
+  maxLength: 5,
+});
 
 function generatedRequest(ops: readonly Operation[]) {
   return create(SessionRequestSchema, {
@@ -125,10 +133,26 @@ describe("the hand-written codec", () => {
         const expected = toBinary(SessionResponseSchema, generatedResponse(all));
         expect(writer.bytes().equals(expected)).toBe(true);
         const read: Result[] = [];
-        readResults(new WireReader(Buffer.from(expected)), (result) => read.push(result));
+        readResults(new WireReader(Buffer.from(expected)), (result) => read.push(result), unexpected);
         expect(toBinary(SessionResponseSchema, generatedResponse(read))).toEqual(expected);
       }),
       { numRuns: 500 },
+    );
+  });
+
+  test("writes invalidations as the generated code does, and reads what that wrote", () => {
+    assert(
+      property(invalidations, (all) => {
+        const writer = new WireWriter();
+        for (const invalidation of all) writeInvalidation(writer, invalidation);
+        const generated = all.map(({ sequence, ...rest }) => ({ ...rest, sequence: BigInt(sequence) }));
+        const message = create(SessionResponseSchema, { invalidations: generated });
+        const expected = Buffer.from(toBinary(SessionResponseSchema, message));
+        expect(writer.bytes().equals(expected)).toBe(true);
+        const read: Invalidation[] = [];
+        readResults(new WireReader(expected), unexpected, (invalidation) => read.push(invalidation));
+        expect(read).toEqual(all);
+      }),
     );
   });
 
@@ -143,7 +167,7 @@ describe("the hand-written codec", () => {
   test("throws RangeError for malformed bytes, and nothing else", () => {
     assert(
       property(uint8Array({ maxLength: 60 }), (garbage) => {
-        for (const read of [readOperations, readResults]) {
+        for (const read of [readOperations, readAnything]) {
           try {
             read(new WireReader(Buffer.from(garbage)), () => {});
           } catch (error) {
@@ -156,8 +180,16 @@ describe("the hand-written codec", () => {
   });
 });
 
+function unexpected(): never {
+  throw new Error("nothing of this kind was written");
+}
+
+function readAnything(reader: WireReader, each: () => void): void {
+  readResults(reader, each, each);
+}
+
 function generatedResult(): Result {
   let result: Result | undefined;
-  readResults(new WireReader(Buffer.from([10, 0])), (empty) => (result = empty));
+  readResults(new WireReader(Buffer.from([10, 0])), (empty) => (result = empty), unexpected);
   return result as Result;
 }

@@ -26,6 +26,7 @@ export interface Operation {
   standIn: boolean;
   cold: boolean;
   deadline: number;
+  near: boolean;
 }
 
 /** `heddle.cache.v1.Result`; fixed64 fields as numbers. */
@@ -40,6 +41,14 @@ export interface Result {
   copies: number;
   owners: readonly string[];
   message: string;
+  hot: boolean;
+}
+
+/** `heddle.cache.v1.Invalidation`; fixed64 fields as numbers. */
+export interface Invalidation {
+  sequence: number;
+  keyHash: number;
+  all: boolean;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -66,6 +75,7 @@ export function operation({
   standIn = false,
   cold = false,
   deadline = 0,
+  near = false,
 }: Partial<Operation> & Pick<Operation, "kind" | "key">): Operation {
   // Spreading defaults would take ten times as long, and this is done for each operation.
   return {
@@ -88,6 +98,7 @@ export function operation({
     standIn,
     cold,
     deadline,
+    near,
   };
 }
 
@@ -103,8 +114,9 @@ export function result({
   copies = 0,
   owners = NONE,
   message = "",
+  hot = false,
 }: Partial<Result> & Pick<Result, "status">): Result {
-  return { id, status, value, version, encoding, ttlMs, leaseToken, copies, owners, message };
+  return { id, status, value, version, encoding, ttlMs, leaseToken, copies, owners, message, hot };
 }
 
 /** Appends one operation to a SessionRequest. */
@@ -135,11 +147,14 @@ export function writeOperationFields(writer: WireWriter, op: Operation): void {
   writer.bool(17, op.standIn);
   writer.bool(18, op.cold);
   writer.fixed64(19, op.deadline);
+  writer.bool(20, op.near);
 }
 
 /** Reads a SessionRequest, one operation after the other. Throws RangeError for a malformed one. */
 export function readOperations(reader: WireReader, each: (op: Operation) => void): void {
-  readList(reader, () => each(readOperation(reader)));
+  readLists(reader, (tag) => {
+    if (tag === 10) each(readOperation(reader));
+  });
 }
 
 /** Appends one result to a SessionResponse. */
@@ -155,25 +170,55 @@ export function writeResult(writer: WireWriter, result: Result): void {
   writer.uint32(8, result.copies);
   for (const owner of result.owners) writer.text(9, owner, true);
   writer.text(10, result.message);
+  writer.bool(11, result.hot);
   writer.end(begun);
 }
 
-/** Reads a SessionResponse, one result after the other. Throws RangeError for a malformed one. */
-export function readResults(reader: WireReader, each: (result: Result) => void): void {
-  readList(reader, () => each(readResult(reader)));
+/** Appends one invalidation to a SessionResponse. */
+export function writeInvalidation(writer: WireWriter, invalidation: Invalidation): void {
+  const begun = writer.begin(2, 18);
+  writer.fixed64(1, invalidation.sequence);
+  writer.uint32(2, invalidation.keyHash);
+  writer.bool(3, invalidation.all);
+  writer.end(begun);
 }
 
-function readList(reader: WireReader, element: () => void): void {
+/** Reads a SessionResponse, one element after the other in the order of the bytes. Throws RangeError for a malformed one. */
+export function readResults(
+  reader: WireReader,
+  each: (result: Result) => void,
+  eachInvalidation: (invalidation: Invalidation) => void,
+): void {
+  readLists(reader, (tag) => {
+    if (tag === 10) each(readResult(reader));
+    else if (tag === 18) eachInvalidation(readInvalidation(reader));
+  });
+}
+
+/** Enters each message field and lets `element` read of it what it knows. */
+function readLists(reader: WireReader, element: (tag: number) => void): void {
   while (reader.at < reader.end) {
     const tag = reader.varint();
-    if (tag !== 10) {
+    if ((tag & 7) !== 2) {
       reader.skip(tag & 7);
       continue;
     }
     const outer = reader.enter();
-    element();
+    element(tag);
     reader.leave(outer);
   }
+}
+
+function readInvalidation(reader: WireReader): Invalidation {
+  const invalidation = { sequence: 0, keyHash: 0, all: false };
+  while (reader.at < reader.end) {
+    const tag = reader.varint();
+    if (tag === 9) invalidation.sequence = reader.fixed64();
+    else if (tag === 16) invalidation.keyHash = reader.uint32();
+    else if (tag === 24) invalidation.all = reader.varint() !== 0;
+    else reader.skip(tag & 7);
+  }
+  return invalidation;
 }
 
 function readOperation(reader: WireReader): Operation {
@@ -245,6 +290,9 @@ function readOperationField(reader: WireReader, op: Operation, tag: number): boo
     case 153:
       op.deadline = reader.fixed64();
       return true;
+    case 160:
+      op.near = reader.varint() !== 0;
+      return true;
     default:
       return false;
   }
@@ -290,6 +338,9 @@ function readResultField(reader: WireReader, result: Result, tag: number): boole
       return true;
     case 82:
       result.message = reader.text();
+      return true;
+    case 88:
+      result.hot = reader.varint() !== 0;
       return true;
     default:
       return false;

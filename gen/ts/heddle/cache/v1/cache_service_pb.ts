@@ -11,7 +11,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file heddle/cache/v1/cache_service.proto.
  */
 export const file_heddle_cache_v1_cache_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNoZWRkbGUvY2FjaGUvdjEvY2FjaGVfc2VydmljZS5wcm90bxIPaGVkZGxlLmNhY2hlLnYxIkAKDlNlc3Npb25SZXF1ZXN0Ei4KCm9wZXJhdGlvbnMYASADKAsyGi5oZWRkbGUuY2FjaGUudjEuT3BlcmF0aW9uIjsKD1Nlc3Npb25SZXNwb25zZRIoCgdyZXN1bHRzGAEgAygLMhcuaGVkZGxlLmNhY2hlLnYxLlJlc3VsdCL4AgoJT3BlcmF0aW9uEgoKAmlkGAEgASgNEiwKBGtpbmQYAiABKA4yHi5oZWRkbGUuY2FjaGUudjEuT3BlcmF0aW9uS2luZBILCgNrZXkYAyABKAwSDQoFdmFsdWUYBCABKAwSDgoGdHRsX21zGAUgASgNEhAKCGdyYWNlX21zGAYgASgNEgwKBHRhZ3MYByADKAkSEAoIZW5jb2RpbmcYCCABKA0SEgoKaWZfdmVyc2lvbhgJIAEoBhIRCglpZl9hYnNlbnQYCiABKAgSEwoLbGVhc2VfdG9rZW4YCyABKAYSDQoFbGVhc2UYDCABKAgSDQoFc3RhbGUYDSABKAgSDwoHd2FpdF9tcxgOIAEoDRITCgttaW5fdmVyc2lvbhgPIAEoBhIhCgNhY2sYECABKA4yFC5oZWRkbGUuY2FjaGUudjEuQWNrEhAKCHN0YW5kX2luGBEgASgIEgwKBGNvbGQYEiABKAgSEAoIZGVhZGxpbmUYEyABKAYixQEKBlJlc3VsdBIKCgJpZBgBIAEoDRInCgZzdGF0dXMYAiABKA4yFy5oZWRkbGUuY2FjaGUudjEuU3RhdHVzEg0KBXZhbHVlGAMgASgMEg8KB3ZlcnNpb24YBCABKAYSEAoIZW5jb2RpbmcYBSABKA0SDgoGdHRsX21zGAYgASgNEhMKC2xlYXNlX3Rva2VuGAcgASgGEg4KBmNvcGllcxgIIAEoDRIOCgZvd25lcnMYCSADKAkSDwoHbWVzc2FnZRgKIAEoCSJHCg5FeGVjdXRlUmVxdWVzdBI1CglvcGVyYXRpb24YASABKAsyGi5oZWRkbGUuY2FjaGUudjEuT3BlcmF0aW9uQga6SAPIAQEiOgoPRXhlY3V0ZVJlc3BvbnNlEicKBnJlc3VsdBgBIAEoCzIXLmhlZGRsZS5jYWNoZS52MS5SZXN1bHQiQAoVSW52YWxpZGF0ZVRhZ3NSZXF1ZXN0EhkKBHRhZ3MYASADKAlCC7pICJIBBQgBEOgHEgwKBHNvZnQYAiABKAgiPgoWSW52YWxpZGF0ZVRhZ3NSZXNwb25zZRIPCgdhcHBsaWVkGAEgAygJEhMKC3VucmVhY2hhYmxlGAIgAygJIhEKD0dldFN0YXRzUmVxdWVzdCLKAgoQR2V0U3RhdHNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC3JpbmdfZGlnZXN0GAIgASgJEg8KB21lbWJlcnMYAyADKAkSFQoNcHJpbWFyeV9zbG90cxgEIAEoDRISCgpjb2xkX3Nsb3RzGAUgASgNEg8KB2VudHJpZXMYBiABKAQSEgoKdXNlZF9ieXRlcxgHIAEoBBIRCgltYXhfYnl0ZXMYCCABKAQSDAoEaGl0cxgJIAEoBBIOCgZtaXNzZXMYCiABKAQSDwoHZXZpY3RlZBgLIAEoBBIPCgdleHBpcmVkGAwgASgEEhYKDnVuYWNrZWRfZnJhbWVzGA0gASgEEg0KBXN0YWxlGA4gASgEEgwKBHdhcm0YDyABKAgSDgoGYmVoaW5kGBAgAygJEhoKEnJlcGxpY2F0aW9uX2xhZ19tcxgRIAEoDSrPAQoNT3BlcmF0aW9uS2luZBIeChpPUEVSQVRJT05fS0lORF9VTlNQRUNJRklFRBAAEhYKEk9QRVJBVElPTl9LSU5EX0dFVBABEhYKEk9QRVJBVElPTl9LSU5EX1NFVBACEhkKFU9QRVJBVElPTl9LSU5EX0RFTEVURRADEhgKFE9QRVJBVElPTl9LSU5EX1RPVUNIEAQSHQoZT1BFUkFUSU9OX0tJTkRfSU5WQUxJREFURRAFEhoKFk9QRVJBVElPTl9LSU5EX1JFTEVBU0UQBipHCgNBY2sSEwoPQUNLX1VOU1BFQ0lGSUVEEAASCwoHQUNLX09ORRABEgsKB0FDS19UV08QAhIRCg1BQ0tfQVZBSUxBQkxFEAMq6QEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABINCglTVEFUVVNfT0sQARIPCgtTVEFUVVNfTUlTUxACEhAKDFNUQVRVU19TVEFMRRADEhQKEFNUQVRVU19OT1RfT1dORVIQBBISCg5TVEFUVVNfV0FSTUlORxAFEhMKD1NUQVRVU19DT05GTElDVBAGEhYKElNUQVRVU19VTkFWQUlMQUJMRRAHEhQKEFNUQVRVU19FWEhBVVNURUQQCBISCg5TVEFUVVNfSU5WQUxJRBAJEhQKEFNUQVRVU19OT1RfRlJFU0gQCjLsAgoMQ2FjaGVTZXJ2aWNlElAKB1Nlc3Npb24SHy5oZWRkbGUuY2FjaGUudjEuU2Vzc2lvblJlcXVlc3QaIC5oZWRkbGUuY2FjaGUudjEuU2Vzc2lvblJlc3BvbnNlKAEwARJMCgdFeGVjdXRlEh8uaGVkZGxlLmNhY2hlLnYxLkV4ZWN1dGVSZXF1ZXN0GiAuaGVkZGxlLmNhY2hlLnYxLkV4ZWN1dGVSZXNwb25zZRJmCg5JbnZhbGlkYXRlVGFncxImLmhlZGRsZS5jYWNoZS52MS5JbnZhbGlkYXRlVGFnc1JlcXVlc3QaJy5oZWRkbGUuY2FjaGUudjEuSW52YWxpZGF0ZVRhZ3NSZXNwb25zZSIDkAICElQKCEdldFN0YXRzEiAuaGVkZGxlLmNhY2hlLnYxLkdldFN0YXRzUmVxdWVzdBohLmhlZGRsZS5jYWNoZS52MS5HZXRTdGF0c1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate]);
+  fileDesc("CiNoZWRkbGUvY2FjaGUvdjEvY2FjaGVfc2VydmljZS5wcm90bxIPaGVkZGxlLmNhY2hlLnYxIkAKDlNlc3Npb25SZXF1ZXN0Ei4KCm9wZXJhdGlvbnMYASADKAsyGi5oZWRkbGUuY2FjaGUudjEuT3BlcmF0aW9uInEKD1Nlc3Npb25SZXNwb25zZRIoCgdyZXN1bHRzGAEgAygLMhcuaGVkZGxlLmNhY2hlLnYxLlJlc3VsdBI0Cg1pbnZhbGlkYXRpb25zGAIgAygLMh0uaGVkZGxlLmNhY2hlLnYxLkludmFsaWRhdGlvbiI/CgxJbnZhbGlkYXRpb24SEAoIc2VxdWVuY2UYASABKAYSEAoIa2V5X2hhc2gYAiABKA0SCwoDYWxsGAMgASgIIoYDCglPcGVyYXRpb24SCgoCaWQYASABKA0SLAoEa2luZBgCIAEoDjIeLmhlZGRsZS5jYWNoZS52MS5PcGVyYXRpb25LaW5kEgsKA2tleRgDIAEoDBINCgV2YWx1ZRgEIAEoDBIOCgZ0dGxfbXMYBSABKA0SEAoIZ3JhY2VfbXMYBiABKA0SDAoEdGFncxgHIAMoCRIQCghlbmNvZGluZxgIIAEoDRISCgppZl92ZXJzaW9uGAkgASgGEhEKCWlmX2Fic2VudBgKIAEoCBITCgtsZWFzZV90b2tlbhgLIAEoBhINCgVsZWFzZRgMIAEoCBINCgVzdGFsZRgNIAEoCBIPCgd3YWl0X21zGA4gASgNEhMKC21pbl92ZXJzaW9uGA8gASgGEiEKA2FjaxgQIAEoDjIULmhlZGRsZS5jYWNoZS52MS5BY2sSEAoIc3RhbmRfaW4YESABKAgSDAoEY29sZBgSIAEoCBIQCghkZWFkbGluZRgTIAEoBhIMCgRuZWFyGBQgASgIItIBCgZSZXN1bHQSCgoCaWQYASABKA0SJwoGc3RhdHVzGAIgASgOMhcuaGVkZGxlLmNhY2hlLnYxLlN0YXR1cxINCgV2YWx1ZRgDIAEoDBIPCgd2ZXJzaW9uGAQgASgGEhAKCGVuY29kaW5nGAUgASgNEg4KBnR0bF9tcxgGIAEoDRITCgtsZWFzZV90b2tlbhgHIAEoBhIOCgZjb3BpZXMYCCABKA0SDgoGb3duZXJzGAkgAygJEg8KB21lc3NhZ2UYCiABKAkSCwoDaG90GAsgASgIIkcKDkV4ZWN1dGVSZXF1ZXN0EjUKCW9wZXJhdGlvbhgBIAEoCzIaLmhlZGRsZS5jYWNoZS52MS5PcGVyYXRpb25CBrpIA8gBASI6Cg9FeGVjdXRlUmVzcG9uc2USJwoGcmVzdWx0GAEgASgLMhcuaGVkZGxlLmNhY2hlLnYxLlJlc3VsdCJAChVJbnZhbGlkYXRlVGFnc1JlcXVlc3QSGQoEdGFncxgBIAMoCUILukgIkgEFCAEQ6AcSDAoEc29mdBgCIAEoCCI+ChZJbnZhbGlkYXRlVGFnc1Jlc3BvbnNlEg8KB2FwcGxpZWQYASADKAkSEwoLdW5yZWFjaGFibGUYAiADKAkiEQoPR2V0U3RhdHNSZXF1ZXN0IsoCChBHZXRTdGF0c1Jlc3BvbnNlEgwKBG5vZGUYASABKAkSEwoLcmluZ19kaWdlc3QYAiABKAkSDwoHbWVtYmVycxgDIAMoCRIVCg1wcmltYXJ5X3Nsb3RzGAQgASgNEhIKCmNvbGRfc2xvdHMYBSABKA0SDwoHZW50cmllcxgGIAEoBBISCgp1c2VkX2J5dGVzGAcgASgEEhEKCW1heF9ieXRlcxgIIAEoBBIMCgRoaXRzGAkgASgEEg4KBm1pc3NlcxgKIAEoBBIPCgdldmljdGVkGAsgASgEEg8KB2V4cGlyZWQYDCABKAQSFgoOdW5hY2tlZF9mcmFtZXMYDSABKAQSDQoFc3RhbGUYDiABKAQSDAoEd2FybRgPIAEoCBIOCgZiZWhpbmQYECADKAkSGgoScmVwbGljYXRpb25fbGFnX21zGBEgASgNKs8BCg1PcGVyYXRpb25LaW5kEh4KGk9QRVJBVElPTl9LSU5EX1VOU1BFQ0lGSUVEEAASFgoST1BFUkFUSU9OX0tJTkRfR0VUEAESFgoST1BFUkFUSU9OX0tJTkRfU0VUEAISGQoVT1BFUkFUSU9OX0tJTkRfREVMRVRFEAMSGAoUT1BFUkFUSU9OX0tJTkRfVE9VQ0gQBBIdChlPUEVSQVRJT05fS0lORF9JTlZBTElEQVRFEAUSGgoWT1BFUkFUSU9OX0tJTkRfUkVMRUFTRRAGKkcKA0FjaxITCg9BQ0tfVU5TUEVDSUZJRUQQABILCgdBQ0tfT05FEAESCwoHQUNLX1RXTxACEhEKDUFDS19BVkFJTEFCTEUQAyrpAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEg0KCVNUQVRVU19PSxABEg8KC1NUQVRVU19NSVNTEAISEAoMU1RBVFVTX1NUQUxFEAMSFAoQU1RBVFVTX05PVF9PV05FUhAEEhIKDlNUQVRVU19XQVJNSU5HEAUSEwoPU1RBVFVTX0NPTkZMSUNUEAYSFgoSU1RBVFVTX1VOQVZBSUxBQkxFEAcSFAoQU1RBVFVTX0VYSEFVU1RFRBAIEhIKDlNUQVRVU19JTlZBTElEEAkSFAoQU1RBVFVTX05PVF9GUkVTSBAKMuwCCgxDYWNoZVNlcnZpY2USUAoHU2Vzc2lvbhIfLmhlZGRsZS5jYWNoZS52MS5TZXNzaW9uUmVxdWVzdBogLmhlZGRsZS5jYWNoZS52MS5TZXNzaW9uUmVzcG9uc2UoATABEkwKB0V4ZWN1dGUSHy5oZWRkbGUuY2FjaGUudjEuRXhlY3V0ZVJlcXVlc3QaIC5oZWRkbGUuY2FjaGUudjEuRXhlY3V0ZVJlc3BvbnNlEmYKDkludmFsaWRhdGVUYWdzEiYuaGVkZGxlLmNhY2hlLnYxLkludmFsaWRhdGVUYWdzUmVxdWVzdBonLmhlZGRsZS5jYWNoZS52MS5JbnZhbGlkYXRlVGFnc1Jlc3BvbnNlIgOQAgISVAoIR2V0U3RhdHMSIC5oZWRkbGUuY2FjaGUudjEuR2V0U3RhdHNSZXF1ZXN0GiEuaGVkZGxlLmNhY2hlLnYxLkdldFN0YXRzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate]);
 
 /**
  * A batch of operations.
@@ -41,11 +41,18 @@ export const SessionRequestSchema: GenMessage<SessionRequest> = /*@__PURE__*/
  */
 export type SessionResponse = Message<"heddle.cache.v1.SessionResponse"> & {
   /**
-   * In no order.
+   * In no order among each other.
    *
    * @generated from field: repeated heddle.cache.v1.Result results = 1;
    */
   results: Result[];
+
+  /**
+   * What this client must no longer keep a copy of. What a message says here holds after its results.
+   *
+   * @generated from field: repeated heddle.cache.v1.Invalidation invalidations = 2;
+   */
+  invalidations: Invalidation[];
 };
 
 /**
@@ -54,6 +61,41 @@ export type SessionResponse = Message<"heddle.cache.v1.SessionResponse"> & {
  */
 export const SessionResponseSchema: GenMessage<SessionResponse> = /*@__PURE__*/
   messageDesc(file_heddle_cache_v1_cache_service, 1);
+
+/**
+ * A copy that a client was given with `near` is out of date.
+ *
+ * @generated from message heddle.cache.v1.Invalidation
+ */
+export type Invalidation = Message<"heddle.cache.v1.Invalidation"> & {
+  /**
+   * Counts the invalidations of a stream from 1: where one is missing, the client drops all copies from this node.
+   *
+   * @generated from field: fixed64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * XXH32 of the key.
+   *
+   * @generated from field: uint32 key_hash = 2;
+   */
+  keyHash: number;
+
+  /**
+   * All copies from this node are.
+   *
+   * @generated from field: bool all = 3;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message heddle.cache.v1.Invalidation.
+ * Use `create(InvalidationSchema)` to create a new message.
+ */
+export const InvalidationSchema: GenMessage<Invalidation> = /*@__PURE__*/
+  messageDesc(file_heddle_cache_v1_cache_service, 2);
 
 /**
  * One operation.
@@ -194,6 +236,13 @@ export type Operation = Message<"heddle.cache.v1.Operation"> & {
    * @generated from field: fixed64 deadline = 19;
    */
   deadline: bigint;
+
+  /**
+   * GET: the client keeps a copy of the answer, and wants to hear when it is out of date.
+   *
+   * @generated from field: bool near = 20;
+   */
+  near: boolean;
 };
 
 /**
@@ -201,7 +250,7 @@ export type Operation = Message<"heddle.cache.v1.Operation"> & {
  * Use `create(OperationSchema)` to create a new message.
  */
 export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_cache_service, 2);
+  messageDesc(file_heddle_cache_v1_cache_service, 3);
 
 /**
  * The answer to an operation.
@@ -278,6 +327,13 @@ export type Result = Message<"heddle.cache.v1.Result"> & {
    * @generated from field: string message = 10;
    */
   message: string;
+
+  /**
+   * GET: the key has a great share of what this node is asked for: keep a copy for a moment.
+   *
+   * @generated from field: bool hot = 11;
+   */
+  hot: boolean;
 };
 
 /**
@@ -285,7 +341,7 @@ export type Result = Message<"heddle.cache.v1.Result"> & {
  * Use `create(ResultSchema)` to create a new message.
  */
 export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_cache_service, 3);
+  messageDesc(file_heddle_cache_v1_cache_service, 4);
 
 /**
  * Request of Execute.
@@ -306,7 +362,7 @@ export type ExecuteRequest = Message<"heddle.cache.v1.ExecuteRequest"> & {
  * Use `create(ExecuteRequestSchema)` to create a new message.
  */
 export const ExecuteRequestSchema: GenMessage<ExecuteRequest> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_cache_service, 4);
+  messageDesc(file_heddle_cache_v1_cache_service, 5);
 
 /**
  * Response of Execute.
@@ -327,7 +383,7 @@ export type ExecuteResponse = Message<"heddle.cache.v1.ExecuteResponse"> & {
  * Use `create(ExecuteResponseSchema)` to create a new message.
  */
 export const ExecuteResponseSchema: GenMessage<ExecuteResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_cache_service, 5);
+  messageDesc(file_heddle_cache_v1_cache_service, 6);
 
 /**
  * Request of InvalidateTags.
@@ -355,7 +411,7 @@ export type InvalidateTagsRequest = Message<"heddle.cache.v1.InvalidateTagsReque
  * Use `create(InvalidateTagsRequestSchema)` to create a new message.
  */
 export const InvalidateTagsRequestSchema: GenMessage<InvalidateTagsRequest> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_cache_service, 6);
+  messageDesc(file_heddle_cache_v1_cache_service, 7);
 
 /**
  * Response of InvalidateTags.
@@ -383,7 +439,7 @@ export type InvalidateTagsResponse = Message<"heddle.cache.v1.InvalidateTagsResp
  * Use `create(InvalidateTagsResponseSchema)` to create a new message.
  */
 export const InvalidateTagsResponseSchema: GenMessage<InvalidateTagsResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_cache_service, 7);
+  messageDesc(file_heddle_cache_v1_cache_service, 8);
 
 /**
  * Request of GetStats.
@@ -398,7 +454,7 @@ export type GetStatsRequest = Message<"heddle.cache.v1.GetStatsRequest"> & {
  * Use `create(GetStatsRequestSchema)` to create a new message.
  */
 export const GetStatsRequestSchema: GenMessage<GetStatsRequest> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_cache_service, 8);
+  messageDesc(file_heddle_cache_v1_cache_service, 9);
 
 /**
  * Response of GetStats.
@@ -532,7 +588,7 @@ export type GetStatsResponse = Message<"heddle.cache.v1.GetStatsResponse"> & {
  * Use `create(GetStatsResponseSchema)` to create a new message.
  */
 export const GetStatsResponseSchema: GenMessage<GetStatsResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_cache_service, 9);
+  messageDesc(file_heddle_cache_v1_cache_service, 10);
 
 /**
  * What an operation does.
