@@ -91,6 +91,7 @@ export function templatesOf(method: DescMethod): readonly TagTemplate[] | undefi
 
 function fitting(tag: string, method: DescMethod): TagTemplate {
   const template = compileTag(tag, method.input, method.output);
-  if (typeof template === "string") throw new TypeError(`${method.parent.typeName}.${method.name}: ${template}`);
+  if (typeof template === "string")
+    throw new TypeError(`${method.parent.typeName}.${method.name}: ${template}`);
   return template;
 }
