@@ -1,6 +1,7 @@
 /** A gateway, put together: registry, catalog, edge and their three ports. Wrong addresses are told before anything runs. */
 import type { Config } from "../mesh/config.ts";
 import { durationMs } from "../mesh/config.ts";
+import { CacheAdminService } from "../gen/ts/heddle/gateway/v1/cache_admin_service_pb.ts";
 import { RegistryService } from "../gen/ts/heddle/registry/v1/registry_pb.ts";
 import { sleep, systemClock } from "../mesh/clock.ts";
 import { messageOf } from "../mesh/errors.ts";
@@ -10,12 +11,14 @@ import { createMetrics } from "../mesh/observe/metrics.ts";
 import { createChannel } from "../mesh/rpc/channel.ts";
 import { createHealth, type HealthState } from "../mesh/rpc/health.ts";
 import { createRpcServer, service } from "../mesh/rpc/server.ts";
+import { createCacheAdmin } from "./admin/cache-admin.ts";
 import { gatewayPages } from "./admin/pages.ts";
 import type { EdgeLimits } from "./edge/calls.ts";
 import { createEdgeMetrics } from "./edge/edge-metrics.ts";
 import { createEdge } from "./edge/edge.ts";
 import { createListener } from "./edge/listener.ts";
 import { platformHandlers } from "./edge/platform.ts";
+import { createResponseCache } from "./policy/response-cache/response-cache.ts";
 import { createRegistry } from "./registry/registry.ts";
 import { createRegistryService } from "./registry/service.ts";
 import { createMemoryStore } from "./registry/stores/memory.ts";
@@ -69,13 +72,30 @@ export async function startGateway(config: Config): Promise<Gateway> {
   const limits = edgeLimits(config);
   const health = createHealth([]);
   catalog.onTable(healthOfTables(health));
+  const responses = createResponseCache({
+    ...environment,
+    resolver: registry.resolver,
+    metrics: metrics.registry,
+    loadTimeoutMs: limits.defaultTimeoutMs,
+  });
+  const cacheAdmin = createCacheAdmin({ responses, table: catalog.table, log });
   const edge = createEdge(
-    { table: catalog.table, send: channel.call, log, metrics: createEdgeMetrics(metrics.registry), limits },
+    {
+      table: catalog.table,
+      send: channel.call,
+      responses,
+      log,
+      metrics: createEdgeMetrics(metrics.registry),
+      limits,
+    },
     platformHandlers(health, catalog.table, limits.maxBodyBytes),
   );
   const listener = createListener(edge);
   const control = createRpcServer({
-    services: [service(RegistryService, createRegistryService(registry))],
+    services: [
+      service(RegistryService, createRegistryService(registry)),
+      service(CacheAdminService, cacheAdmin.service),
+    ],
     log,
     metrics,
   });
@@ -88,6 +108,7 @@ export async function startGateway(config: Config): Promise<Gateway> {
     await registry.close();
     await control.drain(FAREWELL_MS);
     await channel.close();
+    await responses.close();
     await admin?.close();
   };
   const addresses = { listen: "", control: "", admin: "" };
@@ -99,6 +120,7 @@ export async function startGateway(config: Config): Promise<Gateway> {
       metrics,
       notReady: () => notReady,
       pages,
+      actions: { "/cache:purge": cacheAdmin.purge },
     });
     admin = await opened("admin", listening);
     addresses.admin = admin.address;

@@ -5,6 +5,7 @@ import { rpcError } from "../../mesh/errors.ts";
 import { abortable } from "../../mesh/registry/abortable.ts";
 import type { Metadata } from "../../mesh/rpc/metadata.ts";
 import type { Call, MethodInfo, Reply, Send } from "../../mesh/rpc/call.ts";
+import type { ResponseCache } from "../policy/response-cache/response-cache.ts";
 import type { MethodEntry, RouteTable } from "../routes/types.ts";
 import type { Exchange, Observers } from "./exchange.ts";
 import { unaryTimeoutMs, type TimeoutLimits } from "./timeout.ts";
@@ -15,6 +16,8 @@ export interface EdgeContext extends Observers {
   readonly table: () => RouteTable;
   /** Sends a call as bytes. */
   readonly send: Send;
+  /** Stands before it for methods that have rules for it. Default: nothing is cached. */
+  readonly responses?: Pick<ResponseCache, "send">;
   readonly limits: EdgeLimits;
 }
 
@@ -42,15 +45,17 @@ export interface EdgeCall {
 }
 
 /** Sends a call of the edge. */
-export function sendCall({ send, limits }: EdgeContext, call: EdgeCall): Promise<Reply> {
-  const { exchange, method, request, metadata } = call;
-  return send({
+export function sendCall({ send, responses, limits }: EdgeContext, edgeCall: EdgeCall): Promise<Reply> {
+  const { exchange, method, request, metadata } = edgeCall;
+  const call: Call = {
     method: targeted(method),
     metadata: metadata ?? exchange.metadata(),
-    deadline: deadlineOf(method.info, call.timeoutMs, limits),
+    deadline: deadlineOf(method.info, edgeCall.timeoutMs, limits),
     signal: exchange.signal,
     request,
-  });
+  };
+  if (method.caching === undefined || responses === undefined) return send(call);
+  return responses.send(method.caching, call, send);
 }
 
 /**

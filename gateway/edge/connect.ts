@@ -22,6 +22,7 @@ import {
 } from "@connectrpc/connect-node";
 import type { Reply } from "../../mesh/rpc/call.ts";
 import type { Metadata } from "../../mesh/rpc/metadata.ts";
+import { matchesEtag } from "../policy/response-cache/replies.ts";
 import { codeOfHttpStatus } from "../routes/status.ts";
 import type { MethodEntry } from "../routes/types.ts";
 import { edgeError } from "./answer.ts";
@@ -80,6 +81,11 @@ export async function serveUniversal(
     );
     const header = new Headers(outgoing.header);
     header.set("x-request-id", exchange.requestId);
+    if (isKnown(exchange, header)) {
+      exchange.end();
+      for (const name of ["content-type", "content-length", "content-encoding"]) header.delete(name);
+      return await universalResponseToNodeResponse({ status: 304, header }, response);
+    }
     const code = codeOfHttpStatus(outgoing.status);
     if (code !== undefined)
       exchange.end(new ConnectError(`refused with HTTP status ${outgoing.status}`, code));
@@ -96,6 +102,13 @@ export async function serveUniversal(
   } finally {
     clearTimeout(impatience);
   }
+}
+
+/** Whether a caller by GET has this very response of a cached method. */
+function isKnown(exchange: Exchange, response: Headers): boolean {
+  const known = exchange.method === "GET" ? exchange.header("if-none-match") : undefined;
+  const etag = response.get("etag");
+  return known !== undefined && etag !== null && response.has("cache-status") && matchesEtag(known, etag);
 }
 
 function asText(response: UniversalServerResponse): UniversalServerResponse {

@@ -155,8 +155,10 @@ function malformed(name: string, problem: string) {
 
 /** Headers of HTTP that a service may set by metadata of the same name. */
 const httpHeaders = new Set([
+  "age",
   "allow",
   "cache-control",
+  "cache-status",
   "content-disposition",
   "content-language",
   "content-location",

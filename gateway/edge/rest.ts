@@ -4,11 +4,12 @@ import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import { rpcError } from "../../mesh/errors.ts";
 import type { Reply } from "../../mesh/rpc/call.ts";
 import { TOKEN_HEADER } from "../../mesh/sql/consistency.ts";
+import { matchesEtag } from "../policy/response-cache/replies.ts";
 import { encodeRequest } from "../routes/request.ts";
 import { encodeReply } from "../routes/response.ts";
 import type { Binding, Match, Route, RouteTable } from "../routes/types.ts";
 import { negotiate } from "./accept.ts";
-import { answer, answerError, firstHeaders } from "./answer.ts";
+import { answer, answerError, firstHeaders, type HeaderList } from "./answer.ts";
 import { readBody } from "./body.ts";
 import { received, sendCall, type EdgeContext } from "./calls.ts";
 import type { Exchange } from "./exchange.ts";
@@ -77,6 +78,7 @@ async function requestMessage(
 }
 
 function answerMessage(exchange: Exchange, route: Route, reply: Reply, { limits }: EdgeContext): void {
+  if (isKnown(exchange, route, reply)) return answerNotModified(exchange, reply);
   const { contentType, body } = encodeReply(route, reply.message!);
   const headers = firstHeaders(exchange, contentType);
   const push = (name: string, value: string | string[]) => headers.push(name, value);
@@ -86,6 +88,23 @@ function answerMessage(exchange: Exchange, route: Route, reply: Reply, { limits 
   if (limits.tokenCookies) giveTokenCookies(trailers.get(TOKEN_HEADER), push);
   exchange.end();
   answer(exchange, 200, headers, body);
+}
+
+/** Whether the caller has this very response of a cached method. */
+function isKnown({ method, request }: Exchange, { method: { caching } }: Route, reply: Reply): boolean {
+  const known = request.headers["if-none-match"];
+  const etag = reply.metadata.get("etag");
+  const isRead = method === "GET" || method === "HEAD";
+  return (
+    caching?.read !== undefined && isRead && known !== undefined && etag !== null && matchesEtag(known, etag)
+  );
+}
+
+function answerNotModified(exchange: Exchange, reply: Reply): void {
+  const headers: HeaderList = ["x-request-id", exchange.requestId];
+  replyHeaders(reply.metadata, (name, value) => headers.push(name, value));
+  exchange.end();
+  answer(exchange, 304, headers, undefined);
 }
 
 /** How the reply will be written. A `google.api.HttpBody` brings its own type, whatever was asked for. */

@@ -20,6 +20,12 @@ export function tokensOfCookies(cookie: string | undefined): string | undefined 
   return sound.length === 0 ? undefined : sound.join(", ");
 }
 
+/** A `Cookie` header without them; null if nothing is left. */
+export function withoutTokenCookies(cookie: string): string | null {
+  const others = cookie.split(";").filter((each) => !each.trimStart().startsWith(PREFIX));
+  return others.length === 0 ? null : others.map((each) => each.trim()).join("; ");
+}
+
 /** Sets a cookie for each schema of a token that a service has given back. */
 export function giveTokenCookies(tokens: string | null, set: SetHeader): void {
   if (tokens === null) return;

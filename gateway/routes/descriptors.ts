@@ -24,6 +24,7 @@ import { file_google_api_annotations } from "../../gen/ts/google/api/annotations
 import { file_google_api_field_behavior } from "../../gen/ts/google/api/field_behavior_pb.ts";
 import { file_google_api_httpbody } from "../../gen/ts/google/api/httpbody_pb.ts";
 import { file_google_api_http } from "../../gen/ts/google/api/http_pb.ts";
+import { file_heddle_gateway_v1_options } from "../../gen/ts/heddle/gateway/v1/options_pb.ts";
 import { file_google_rpc_code } from "../../gen/ts/google/rpc/code_pb.ts";
 import { file_google_rpc_error_details } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { file_google_rpc_status } from "../../gen/ts/google/rpc/status_pb.ts";
@@ -58,6 +59,7 @@ const builtIn: readonly DescFile[] = [
   file_google_api_field_behavior,
   file_google_api_http,
   file_google_api_httpbody,
+  file_heddle_gateway_v1_options,
   file_google_rpc_code,
   file_google_rpc_error_details,
   file_google_rpc_status,

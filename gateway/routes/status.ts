@@ -60,6 +60,8 @@ const refusals: ReadonlyMap<string, number> = new Map([
   [reasonName(Reason.NOT_ACCEPTABLE), 406],
   [reasonName(Reason.UNSUPPORTED_MEDIA_TYPE), 415],
   [reasonName(Reason.BODY_TOO_LARGE), 413],
+  // RFC 9111, 5.2.1.7.
+  [reasonName(Reason.NOT_CACHED), 504],
 ]);
 
 const httpStatuses: Readonly<Record<Code, number>> = {

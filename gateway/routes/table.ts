@@ -5,6 +5,7 @@
 import { createRegistry, type DescFile, type DescMethod } from "@bufbuild/protobuf";
 import type { FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 import { methodInfo } from "../../mesh/rpc/method.ts";
+import { cachingOf } from "../policy/response-cache/rules.ts";
 import { bindingsOf } from "./bindings.ts";
 import { baseRegistry, learn, type Learned } from "./descriptors.ts";
 import { compileRequest } from "./request.ts";
@@ -24,6 +25,8 @@ export function buildRouteTable(services: readonly ServiceDescriptors[]): {
   const sets = [...services].sort(newestFirst).map((set) => ({ set, learned: learn(set.files) }));
   const problems: RouteProblem[] = [];
   const methods = collectMethods(sets, problems);
+  for (const method of methods.values())
+    for (const message of cachingRules(method.desc).problems) problems.push(problemOf(method, message));
   const entries = [...methods.values()].flatMap((method) => entriesOf(method, problems));
   const { router, duplicates } = createRouter(entries);
   for (const { kept, refused } of duplicates) problems.push(conflict(kept, refused));
@@ -83,6 +86,7 @@ function addMethod(
       output: desc.output,
       digests: [digest],
       registry,
+      caching: cachingRules(desc).caching,
     });
   }
 }
@@ -118,6 +122,14 @@ function compile(method: MethodEntry): Compiled {
     }));
     compiled.set(method.desc, (result = { parts, messages: problems }));
   }
+  return result;
+}
+
+const cachingOfMethods = new WeakMap<DescMethod, ReturnType<typeof cachingOf>>();
+
+function cachingRules(desc: DescMethod): ReturnType<typeof cachingOf> {
+  let result = cachingOfMethods.get(desc);
+  if (result === undefined) cachingOfMethods.set(desc, (result = cachingOf(desc)));
   return result;
 }
 

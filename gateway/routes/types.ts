@@ -5,6 +5,7 @@
 import type { DescField, DescMessage, DescMethod, Registry } from "@bufbuild/protobuf";
 import type { FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 import type { MethodInfo } from "../../mesh/rpc/call.ts";
+import type { Caching } from "../policy/response-cache/rules.ts";
 import type { Template } from "./template.ts";
 
 /** What instances with one descriptor digest offer, as learned by reflection. */
@@ -33,6 +34,8 @@ export interface MethodEntry {
   readonly digests: readonly string[];
   /** Types of the newest version, and those that every gateway knows; prints `google.protobuf.Any`. */
   readonly registry: Registry;
+  /** How it uses the response cache; undefined if it does not. */
+  readonly caching: Caching | undefined;
 }
 
 /** What one `google.api.HttpRule` says, checked against the method's messages. */
