@@ -252,7 +252,9 @@ function readOperationField(reader: WireReader, op: Operation, tag: number): boo
       op.graceMs = reader.uint32();
       return true;
     case 58:
-      op.tags = [...op.tags, reader.text()];
+      // A copy for each would let one message of many tags stop the node.
+      if (op.tags.length === 0) op.tags = [reader.text()];
+      else (op.tags as string[]).push(reader.text());
       return true;
     case 64:
       op.encoding = reader.uint32();
