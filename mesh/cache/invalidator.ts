@@ -23,7 +23,7 @@ export type InvalidationOutcome = "applied" | "pending" | "no_nodes";
 
 /** How tags are invalidated. */
 export interface Invalidation {
-  /** Whether the write may still happen: its tags stay in doubt for a while and are then invalidated once more. */
+  /** Whether the write may still happen: its tags are invalidated once more when that is over. */
   readonly isUnsure?: boolean;
   /** Entries become stale instead of invalid. */
   readonly soft?: boolean;
@@ -33,8 +33,11 @@ export interface Invalidation {
 export interface Invalidator {
   /** Resolves once every node knows, or the bound is reached. Never rejects. */
   invalidate(tags: readonly string[], how?: Invalidation): Promise<InvalidationOutcome>;
-  /** Whether an entry with these tags may be older than a write that this process knows of. */
-  isDoubted(tags: readonly string[]): boolean;
+  /**
+   * When a write ended, in milliseconds since the Unix epoch, of which not all nodes know yet: an entry with these tags that
+   * was loaded before may lack it. Undefined if there is none.
+   */
+  doubtedSince(tags: readonly string[]): number | undefined;
   /** Gives up what is in doubt. */
   close(): void;
 }
@@ -45,7 +48,7 @@ const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 5000;
 /** A tier that could not be told for so long has lost, or outlived, what it had. */
 const GIVE_UP_MS = 300_000;
-/** With more tags than this in doubt, all are. */
+/** With more tags than this in doubt, all are in doubt. */
 const MAX_DOUBTED = 10_000;
 /** A limit of the tier for one operation is 1,000. */
 const TAGS_AT_ONCE = 500;
@@ -53,8 +56,9 @@ const TAGS_AT_ONCE = 500;
 /** Makes an invalidator; the bound of one invalidation is the write timeout of the cache. */
 export function createInvalidator(options: InvalidatorOptions): Invalidator {
   const { cache, hasNodes, clock, log = silentLog } = options;
-  /** How many invalidations of each tag are not known to be done. */
-  const doubted = new Map<string, number>();
+  /** Tags in doubt: how many invalidations are not known to be done, and when the last one began. */
+  const doubted = new Map<string, { readonly count: number; readonly sinceMs: number }>();
+  let latestMs = 0;
   const timers = new Set<() => void>();
   let isClosed = false;
 
@@ -68,10 +72,16 @@ export function createInvalidator(options: InvalidatorOptions): Invalidator {
     return (await Promise.all(parts)).every(Boolean);
   }
 
-  function count(tags: readonly string[], by: 1 | -1): void {
+  function doubt(tags: readonly string[]): void {
+    const sinceMs = clock.now();
+    latestMs = Math.max(latestMs, sinceMs);
+    for (const tag of tags) doubted.set(tag, { count: (doubted.get(tag)?.count ?? 0) + 1, sinceMs });
+  }
+
+  function trust(tags: readonly string[]): void {
     for (const tag of tags) {
-      const next = (doubted.get(tag) ?? 0) + by;
-      if (next > 0) doubted.set(tag, next);
+      const { count, sinceMs } = doubted.get(tag) ?? { count: 0, sinceMs: 0 };
+      if (count > 1) doubted.set(tag, { count: count - 1, sinceMs });
       else doubted.delete(tag);
     }
   }
@@ -89,11 +99,11 @@ export function createInvalidator(options: InvalidatorOptions): Invalidator {
   function retry(tags: readonly string[], soft: boolean, delayMs: number, untilMs: number): void {
     later(delayMs, () => {
       void attempt(tags, soft).then((isDone) => {
-        if (isDone) return count(tags, -1);
+        if (isDone) return trust(tags);
         if (clock.monotonic() < untilMs) {
           return retry(tags, soft, Math.min(Math.max(delayMs, FIRST_RETRY_MS) * 2, LAST_RETRY_MS), untilMs);
         }
-        count(tags, -1);
+        trust(tags);
         log.error({ tags: tags.slice(0, 8) }, "cached responses could not be invalidated; giving up");
       });
     });
@@ -103,20 +113,25 @@ export function createInvalidator(options: InvalidatorOptions): Invalidator {
     async invalidate(tags, { isUnsure = false, soft = false } = {}) {
       if (!hasNodes()) return "no_nodes";
       // In doubt from the start: a reader of this process must not be given the old entry while the nodes are told.
-      count(tags, 1);
+      doubt(tags);
       const isDone = await attempt(tags, soft);
-      if (!isDone)
+      const untilMs = clock.monotonic() + GIVE_UP_MS;
+      if (isDone) trust(tags);
+      else {
         log.warn({ tags: tags.slice(0, 8) }, "some cache nodes could not be told of a change; trying on");
-      if (isDone && !isUnsure) {
-        count(tags, -1);
-        return "applied";
+        retry(tags, soft, FIRST_RETRY_MS, untilMs);
       }
-      retry(tags, soft, isUnsure ? UNSURE_MS : FIRST_RETRY_MS, clock.monotonic() + GIVE_UP_MS);
+      if (isUnsure) {
+        doubt(tags);
+        retry(tags, soft, UNSURE_MS, untilMs);
+      }
       return isDone ? "applied" : "pending";
     },
-    isDoubted(tags) {
-      if (doubted.size === 0) return false;
-      return doubted.size > MAX_DOUBTED || tags.some((tag) => doubted.has(tag));
+    doubtedSince(tags) {
+      if (doubted.size === 0) return undefined;
+      if (doubted.size > MAX_DOUBTED) return latestMs;
+      const times = tags.flatMap((tag) => doubted.get(tag)?.sinceMs ?? []);
+      return times.length === 0 ? undefined : Math.max(...times);
     },
     close() {
       isClosed = true;

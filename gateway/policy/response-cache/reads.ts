@@ -3,7 +3,8 @@
  * whose response is stored by whoever holds the lease. Loads go on when their caller leaves, since others wait for them, and
  * always read the newest state: they bring no consistency token, so that services read from their primary.
  */
-import { fromBinary, type Message } from "@bufbuild/protobuf";
+import { createHash } from "node:crypto";
+import { fromBinary, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { Reason } from "../../../gen/ts/heddle/error/v1/error_pb.ts";
 import type { CachedResponse } from "../../../gen/ts/heddle/gateway/v1/cached_response_pb.ts";
@@ -28,7 +29,7 @@ import { freshnessMs } from "./storable.ts";
 /** What cached reads need. */
 export interface ReadsOptions {
   readonly cache: Pick<Cache<CachedResponse>, "lease" | "compareAndSet">;
-  readonly invalidator: Pick<Invalidator, "isDoubted">;
+  readonly invalidator: Pick<Invalidator, "doubtedSince">;
   readonly hasNodes: () => boolean;
   readonly clock: Clock;
   readonly metrics: ResponseCacheMetrics;
@@ -100,9 +101,11 @@ export function createCachedReads(options: ReadsOptions): CachedRead {
     const found = await lookUp(read);
     const { value } = found;
     const nowMs = clock.now();
-    const isDoubted = (tags: readonly string[]) => invalidator.isDoubted(tags);
+    const doubtedSince = (tags: readonly string[]) => invalidator.doubtedSince(tags);
     const refusal =
-      value === undefined ? undefined : refusalOf(value, { asked, nowMs, gateway, tokenSeenMs, isDoubted });
+      value === undefined
+        ? undefined
+        : refusalOf(value, { asked, nowMs, gateway, tokenSeenMs, doubtedSince });
     if (value !== undefined && refusal === undefined) return serve(read, found, value, nowMs);
     if (asked.onlyIfCached) {
       found.loader?.giveUp();
@@ -120,10 +123,11 @@ export function createCachedReads(options: ReadsOptions): CachedRead {
   /** When a token was seen first; undefined without one. */
   function seen(token: string | null): number | undefined {
     if (token === null) return undefined;
-    const before = tokens.get(token);
+    const name = createHash("sha256").update(token).digest("base64");
+    const before = tokens.get(name);
     if (before !== undefined) return before;
     const nowMs = clock.now();
-    tokens.set(token, nowMs);
+    tokens.set(name, nowMs);
     return nowMs;
   }
 
@@ -229,7 +233,9 @@ export function createCachedReads(options: ReadsOptions): CachedRead {
   ): CachedResponse | undefined {
     const { message } = reply;
     if (message === undefined || message.length > MAX_ENTRY_BYTES) return undefined;
-    const tags = entryTags(rule.tags, request, fromBinary(rule.output, message));
+    const response = decoded(rule.output, message);
+    if (response === undefined) return undefined;
+    const tags = entryTags(rule.tags, request, response);
     return entryOf(reply, { loadedAtMs: BigInt(loadedAtMs), ttlMs, tags, loadedBy: gateway });
   }
 
@@ -252,8 +258,12 @@ export function createCachedReads(options: ReadsOptions): CachedRead {
 }
 
 function messageIn({ input }: ReadRule, { request }: Call): Message | undefined {
+  return request instanceof Uint8Array ? decoded(input, request) : undefined;
+}
+
+function decoded(desc: DescMessage, bytes: Uint8Array): Message | undefined {
   try {
-    return request instanceof Uint8Array ? fromBinary(input, request) : undefined;
+    return fromBinary(desc, bytes);
   } catch {
     return undefined;
   }

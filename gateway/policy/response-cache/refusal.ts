@@ -13,8 +13,8 @@ export interface Circumstances {
   readonly gateway: string;
   /** When this gateway first saw the consistency token of the caller; undefined if the caller has none. */
   readonly tokenSeenMs: number | undefined;
-  /** Whether tags are being invalidated, and not all nodes know. */
-  readonly isDoubted: (tags: readonly string[]) => boolean;
+  /** When a write of entries with these tags ended of which not all nodes know yet. */
+  readonly doubtedSince: (tags: readonly string[]) => number | undefined;
 }
 
 /** Clocks of two gateways differ by less than this; the cache tier demands the same. */
@@ -24,8 +24,10 @@ const CLOCK_DIFFERENCE_MS = 500;
 export function refusalOf(entry: CachedResponse, about: Circumstances): Refusal | undefined {
   if (about.asked.noCache) return "NO_CACHE";
   if (ageMs(entry, about.nowMs) > about.asked.maxAgeMs) return "MAX_AGE";
-  if (about.isDoubted(entry.tags)) return "INVALIDATING";
-  return isNewer(entry, about) ? undefined : "TOKEN";
+  // The write had ended, and what was loaded after that has it.
+  if (!isNewer(entry, about.doubtedSince(entry.tags), about)) return "INVALIDATING";
+  // The token was given out before it was seen here, and what was loaded after that has all that it is about.
+  return isNewer(entry, about.tokenSeenMs, about) ? undefined : "TOKEN";
 }
 
 /** Milliseconds since the response was asked for; never negative. */
@@ -33,12 +35,13 @@ export function ageMs({ loadedAtMs }: Pick<CachedResponse, "loadedAtMs">, nowMs:
   return Math.max(0, nowMs - Number(loadedAtMs));
 }
 
-/**
- * Whether the entry has all that the token is about. The token was given out before it was seen here, and what was loaded
- * after that, by a read of the primary, has it.
- */
-function isNewer({ loadedAtMs, loadedBy }: CachedResponse, { gateway, tokenSeenMs }: Circumstances): boolean {
-  if (tokenSeenMs === undefined) return true;
+/** Whether the entry was surely loaded after a moment. Loads read from primaries: they have all that was written before. */
+function isNewer(
+  { loadedAtMs, loadedBy }: CachedResponse,
+  momentMs: number | undefined,
+  { gateway }: Circumstances,
+): boolean {
+  if (momentMs === undefined) return true;
   const marginMs = loadedBy === gateway ? 0 : CLOCK_DIFFERENCE_MS;
-  return Number(loadedAtMs) > tokenSeenMs + marginMs;
+  return Number(loadedAtMs) > momentMs + marginMs;
 }

@@ -1,7 +1,7 @@
 /**
  * Sends calls of a method with `heddle.gateway.v1.invalidates`, and invalidates before the caller hears of the end, so that
- * whatever he reads next has his change. A call that failed may have had its effect, or have it yet: then its tags stay in
- * doubt for a while.
+ * whatever he reads next has his change. A call that failed may have had its effect, or have it yet: then the same is done
+ * now and once more later.
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import { hadNoEffect, type Invalidator } from "../../../mesh/cache/invalidator.ts";
