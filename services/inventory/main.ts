@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { InventoryService } from "../../gen/ts/shop/inventory/v1/inventory_service_pb.ts";
 import { InventoryParticipantService } from "../../gen/ts/shop/inventory/v1/participant_service_pb.ts";
+import { createInvalidation } from "../../mesh/cache/invalidation.ts";
 import { configOrExit } from "../../mesh/config.ts";
 import { createMesh } from "../../mesh/mesh.ts";
 import { service } from "../../mesh/rpc/server.ts";
@@ -16,6 +17,7 @@ import { createInventoryService } from "./service.ts";
 
 const mesh = createMesh({ name: "inventory", config: configOrExit() });
 const db = databaseOrExit(mesh.config, mesh.metrics);
+const invalidation = createInvalidation(mesh);
 const retention = startRetention({ db, log: mesh.log });
 
 await serve(mesh, {
@@ -23,9 +25,10 @@ await serve(mesh, {
     service(InventoryService, createInventoryService({ db })),
     service(InventoryParticipantService, createInventoryParticipant({ participant: createParticipant(db) })),
   ],
-  interceptors: [tokenServerInterceptor()],
+  interceptors: [invalidation.interceptor, tokenServerInterceptor()],
   ready: () => migrate(db, fileURLToPath(new URL("migrations", import.meta.url))),
   stop: async () => {
+    await invalidation.close();
     await retention.close();
     await db.close();
   },

@@ -4,6 +4,7 @@ import { InventoryService } from "../../gen/ts/shop/inventory/v1/inventory_servi
 import { OrderService } from "../../gen/ts/shop/order/v1/order_service_pb.ts";
 import { OrderParticipantService } from "../../gen/ts/shop/order/v1/participant_service_pb.ts";
 import { createRelay } from "../../mesh/bus/relay.ts";
+import { createInvalidation } from "../../mesh/cache/invalidation.ts";
 import { configOrExit } from "../../mesh/config.ts";
 import { createMesh } from "../../mesh/mesh.ts";
 import { service } from "../../mesh/rpc/server.ts";
@@ -22,6 +23,7 @@ import { sequencesOf } from "./store.ts";
 const config = configOrExit();
 const mesh = createMesh({ name: "order", config, interceptors: [tokenClientInterceptor()] });
 const db = databaseOrExit(config, mesh.metrics);
+const invalidation = createInvalidation(mesh);
 const retention = startRetention({ db, log: mesh.log });
 const sagas = createSagaStarter({
   address: config.temporal?.address || "127.0.0.1:7233",
@@ -40,7 +42,7 @@ await serve(mesh, {
     service(OrderService, createOrderService({ db, inventory, changes, wake })),
     service(OrderParticipantService, createOrderParticipant({ participant, notify: changes.notify })),
   ],
-  interceptors: [tokenServerInterceptor()],
+  interceptors: [invalidation.interceptor, tokenServerInterceptor()],
   ready: async () => {
     await migrate(db, fileURLToPath(new URL("migrations", import.meta.url)));
     relay = createRelay({ db, publish: sagas.start, log: mesh.log });
@@ -48,6 +50,7 @@ await serve(mesh, {
   stop: async () => {
     await relay?.close();
     await sagas.close();
+    await invalidation.close();
     await retention.close();
     await db.close();
   },
