@@ -12,12 +12,9 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { createBatches, MAX_WAITING_BYTES, WINDOW_BYTES } from "../mesh/cache/batches.ts";
-import { createDeframer } from "../mesh/cache/framing.ts";
-import { readOperations, writeResult } from "../mesh/cache/session-codec.ts";
-import { WireReader } from "../mesh/cache/wire.ts";
-import { watchCopies, type Copies } from "./copies.ts";
+import { WINDOW_BYTES } from "../mesh/cache/batches.ts";
 import type { CacheNode } from "./node.ts";
+import { serveSession, type Unread } from "./session.ts";
 import { serveReplication } from "./transport.ts";
 
 /** The port of a node. */
@@ -29,8 +26,8 @@ export interface Front {
 
 const SESSION_PATH = "/heddle.cache.v1.CacheService/Session";
 const REPLICATE_PATH = "/heddle.cache.v1.ReplicationService/Replicate";
-/** Longest batch of operations. */
-const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** Streams of one connection. A client needs one, and one for each single operation under way. */
+const MAX_STREAMS = 256;
 const INVALID_ARGUMENT = "3";
 const UNAVAILABLE = "14";
 
@@ -43,8 +40,11 @@ export interface FrontOptions {
 
 /** Listens on `host:port`, where port 0 takes a free one. */
 export async function listenFront(address: string, options: FrontOptions): Promise<Front> {
-  const server = createServer({ settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: 1000 } });
+  const server = createServer({
+    settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS },
+  });
   const sessions = new Set<ServerHttp2Session>();
+  const unread: Unread = { bytes: 0 };
   const inner = createInner(() => options.behind());
   server.on("session", (session) => {
     sessions.add(session);
@@ -56,11 +56,13 @@ export async function listenFront(address: string, options: FrontOptions): Promi
     stream.on("error", () => stream.destroy());
     const node = options.node();
     if (node === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
-    if (headers[":path"] === SESSION_PATH) serveSession(node, stream);
-    else if (headers[":path"] === REPLICATE_PATH) {
-      respond(stream);
-      serveReplication(node, stream);
-    } else inner.forward(stream, headers);
+    const path = headers[":path"];
+    if (path !== SESSION_PATH && path !== REPLICATE_PATH) return inner.forward(stream, headers);
+    const end = respond(stream);
+    const malformed = (error: unknown) =>
+      end(INVALID_ARGUMENT, error instanceof RangeError ? error.message : "the message is malformed");
+    if (path === REPLICATE_PATH) serveReplication(node, stream, malformed);
+    else serveSession(node, stream, unread, { malformed, over: () => end("0", "") });
   });
   const [host, port] = splitAddress(address);
   await new Promise<void>((resolve, reject) => {
@@ -78,35 +80,15 @@ export async function listenFront(address: string, options: FrontOptions): Promi
   };
 }
 
-function serveSession(node: CacheNode, stream: ServerHttp2Stream): void {
-  const end = respond(stream);
-  const batches = createBatches(stream);
-  let copies: Copies | undefined;
-  const take = createDeframer(MAX_BATCH_BYTES, (message) =>
-    readOperations(new WireReader(message), (op) => {
-      if (op.near) copies ??= watchCopies(node, stream, batches);
-      node.execute(op, (result) => batches.add((writer) => writeResult(writer, result)));
-    }),
-  );
-  stream.on("data", (chunk: Buffer) => {
-    try {
-      take(chunk);
-    } catch (error) {
-      return end(INVALID_ARGUMENT, error instanceof RangeError ? error.message : "malformed message");
-    }
-    if (batches.waitingBytes < MAX_WAITING_BYTES) return;
-    stream.pause();
-    stream.once("drain", () => stream.resume());
-  });
-  stream.on("end", () => end("0", ""));
-  stream.on("close", () => copies?.close());
-}
-
 /** Begins a gRPC answer; the result ends it with a status. */
 function respond(stream: ServerHttp2Stream): (status: string, message: string) => void {
   let trailers: Record<string, string> = { "grpc-status": "0" };
   stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
-  stream.on("wantTrailers", () => stream.sendTrailers(trailers));
+  stream.on("wantTrailers", () => {
+    stream.sendTrailers(trailers);
+    // A client that goes on sending need not be heard.
+    if (trailers["grpc-status"] !== "0") setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+  });
   return (status, message) => {
     trailers = {
       "grpc-status": status,

@@ -6,7 +6,7 @@ import type { Frame, Hello, Inbound, Reply, Transport } from "./frames.ts";
 import type { CacheNode } from "./node.ts";
 import { readFrames, readReplies, replyBytes, writeFrame, writeHello } from "./replicate-codec.ts";
 
-const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** A node that says nothing for so long is gone, even if its host still holds the connection. */
 const SILENCE_MS = 5000;
 const PING_MS = 1000;
@@ -41,6 +41,7 @@ export function createHttp2Transport(addressOf: (node: string) => string): Trans
         stream,
         (message) => readReplies(message, (reply) => isOpen && events.reply(reply)),
         () => end(true),
+        () => end(true),
       );
       http.on("error", () => end(true));
       http.on("close", () => end(true));
@@ -54,9 +55,14 @@ export function createHttp2Transport(addressOf: (node: string) => string): Trans
   };
 }
 
-/** Serves a replication stream that another node opened. */
-export function serveReplication(node: CacheNode, stream: ServerHttp2Stream): void {
+/** Serves a replication stream that another node opened. `refuse` ends it for what is malformed. */
+export function serveReplication(
+  node: CacheNode,
+  stream: ServerHttp2Stream,
+  refuse: (error: unknown) => void,
+): void {
   let inbound: Inbound | undefined;
+  let isOpened = false;
   const send = (reply: Reply) => {
     if (stream.destroyed || stream.writableEnded) return;
     const bytes = replyBytes(reply);
@@ -71,29 +77,40 @@ export function serveReplication(node: CacheNode, stream: ServerHttp2Stream): vo
     if (!stream.destroyed) stream.close();
   };
   const onHello = (hello: Hello) => {
+    if (isOpened) throw new RangeError("a second Hello on one stream");
+    isOpened = true;
     inbound = node.accept(hello, { send, close: end });
     if (inbound === undefined) stream.end();
   };
-  const onFrame = (frame: Frame) => inbound?.frame(frame);
+  const onFrame = (frame: Frame) => {
+    if (!isOpened) throw new RangeError("a replication stream begins with Hello");
+    inbound?.frame(frame);
+  };
   const onMessage = (message: Buffer) => {
     readFrames(message, onHello, onFrame);
     inbound?.acknowledge();
   };
-  receive(stream, onMessage, end);
+  const onMalformed = (error: unknown) => {
+    inbound?.lost();
+    inbound = undefined;
+    refuse(error);
+  };
+  receive(stream, onMessage, end, onMalformed);
 }
 
-/** Reads messages until the stream ends or sends what is malformed. */
+/** Reads messages until the stream ends, or `onMalformed` is called for what came. */
 function receive(
   stream: ClientHttp2Stream | ServerHttp2Stream,
   onMessage: (message: Buffer) => void,
   onEnd: () => void,
+  onMalformed: (error: unknown) => void,
 ): void {
   const take = createDeframer(MAX_MESSAGE_BYTES, onMessage);
   stream.on("data", (chunk: Buffer) => {
     try {
       take(chunk);
-    } catch {
-      onEnd();
+    } catch (error) {
+      onMalformed(error);
     }
   });
   stream.on("error", onEnd);

@@ -150,11 +150,19 @@ export function writeOperationFields(writer: WireWriter, op: Operation): void {
   writer.bool(20, op.near);
 }
 
-/** Reads a SessionRequest, one operation after the other. Throws RangeError for a malformed one. */
-export function readOperations(reader: WireReader, each: (op: Operation) => void): void {
-  readLists(reader, (tag) => {
+/**
+ * Reads a SessionRequest, one operation after the other, for as long as `mayGoOn`: the same reader goes on from there.
+ * Throws RangeError for a malformed one.
+ */
+export function readOperations(
+  reader: WireReader,
+  each: (op: Operation) => void,
+  mayGoOn?: () => boolean,
+): void {
+  const element = (tag: number) => {
     if (tag === 10) each(readOperation(reader));
-  });
+  };
+  readLists(reader, element, mayGoOn);
 }
 
 /** Appends one result to a SessionResponse. */
@@ -196,7 +204,11 @@ export function readResults(
 }
 
 /** Enters each message field and lets `element` read of it what it knows. */
-function readLists(reader: WireReader, element: (tag: number) => void): void {
+function readLists(
+  reader: WireReader,
+  element: (tag: number) => void,
+  mayGoOn: () => boolean = () => true,
+): void {
   while (reader.at < reader.end) {
     const tag = reader.varint();
     if ((tag & 7) !== 2) {
@@ -206,6 +218,7 @@ function readLists(reader: WireReader, element: (tag: number) => void): void {
     const outer = reader.enter();
     element(tag);
     reader.leave(outer);
+    if (!mayGoOn()) return;
   }
 }
 
