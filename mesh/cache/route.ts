@@ -109,6 +109,9 @@ class Route implements Receiver {
   answered(answer: Result): void {
     switch (answer.status) {
       case Status.WARMING:
+        // Owners that are not among the nodes: the ring that this began with is not that of the nodes.
+        if (!answer.owners.every((owner) => this.#nodes.includes(owner)))
+          return this.#redirect(answer.owners);
         this.#coldest ??= this.#nodes[this.#at - 1];
         this.#problem = "the nodes that own the key are being filled";
         return this.next();

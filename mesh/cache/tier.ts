@@ -13,7 +13,7 @@ import type { CacheMetrics } from "./metrics.ts";
 import { createNearCache } from "./near.ts";
 import { createNodeConnection, type NodeConnection } from "./node-connection.ts";
 import { startRoute, type Surroundings } from "./route.ts";
-import type { Operation, Result } from "./session-codec.ts";
+import { result, type Operation, type Result } from "./session-codec.ts";
 import { SLOT_COUNT, slotOf } from "./slots.ts";
 
 /** Options of a tier. */
@@ -53,6 +53,8 @@ export interface CacheTier {
   close(): Promise<void>;
 }
 
+/** Nodes end a stream, with all that is on the way, for a message that is too long: such an operation is not sent. */
+const MAX_OPERATION_BYTES = 2 * 1024 * 1024;
 /** What an operation waits for the first membership at most. */
 const FIRST_MEMBERSHIP_MS = 100;
 /** A node that left the ring is still listened to for so long: one that drains answers what it was asked. */
@@ -171,6 +173,11 @@ export function createCacheTier(options: CacheTierOptions): CacheTier {
 
   return {
     execute(op, timeoutMs, how = {}) {
+      const bytes = bytesOf(op);
+      if (bytes > MAX_OPERATION_BYTES) {
+        const message = `the operation has ${bytes} bytes; the most are ${MAX_OPERATION_BYTES}`;
+        return Promise.resolve(result({ status: Status.INVALID, message }));
+      }
       if (membership !== undefined) return execute(op, timeoutMs, how);
       return firstMembership(timeoutMs).then(() => execute(op, timeoutMs, how));
     },
@@ -180,4 +187,8 @@ export function createCacheTier(options: CacheTierOptions): CacheTier {
       await watching;
     },
   };
+}
+
+function bytesOf({ key, value, tags }: Operation): number {
+  return tags.reduce((sum, tag) => sum + Buffer.byteLength(tag), key.length + value.length);
 }
