@@ -195,9 +195,11 @@ describe("two gateways and two cache nodes", () => {
     expect((await get("/v1/catalog/race")).body.item.text).toBe("new");
   });
 
-  test("hear of changes that were made without them", async () => {
+  test("hear of changes that were made without them, from the service", async () => {
     await get("/v1/catalog/direct");
+    catalog.selfInvalidates(true);
     await catalog.direct.writeItem({ id: "direct", text: "new" });
+    catalog.selfInvalidates(false);
     expect((await get("/v1/catalog/direct")).body.item.text).toBe("new");
   });
 

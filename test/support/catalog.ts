@@ -34,6 +34,8 @@ export interface Catalog {
   calls(id: string): number;
   /** Reads of the service wait from now on; the result lets them go on. */
   hold(): () => void;
+  /** Whether the service itself invalidates what its calls change, too. Not at first. */
+  selfInvalidates(does: boolean): void;
   /** Takes every cache node away, without a word. */
   killNodes(): Promise<void>;
   close(): Promise<void>;
@@ -50,6 +52,7 @@ export async function startCatalog(options: { gateways: number; nodes: number })
 
   const texts = new Map<string, string>();
   const counts = new Map<string, number>();
+  let selfInvalidates = false;
   let held: Promise<void> = Promise.resolve();
   const read = async (id: string) => {
     const calls = (counts.get(id) ?? 0) + 1;
@@ -67,7 +70,12 @@ export async function startCatalog(options: { gateways: number; nodes: number })
   const served = await serve(mesh, {
     signals: false,
     lameDuckMs: 0,
-    interceptors: [invalidation.interceptor],
+    interceptors: [
+      (next) => {
+        const invalidating = invalidation.interceptor(next);
+        return (request) => (selfInvalidates ? invalidating(request) : next(request));
+      },
+    ],
     services: [
       service(CatalogService, {
         readItem: async ({ id }) => ({ item: await read(id) }),
@@ -104,6 +112,7 @@ export async function startCatalog(options: { gateways: number; nodes: number })
       held = gate.promise;
       return () => gate.resolve();
     },
+    selfInvalidates: (does) => void (selfInvalidates = does),
     async killNodes() {
       await Promise.all(nodes.map(({ runtime }) => runtime.leave(0)));
     },
