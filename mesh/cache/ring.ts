@@ -40,24 +40,46 @@ const BOUND = 1.015;
 /** Stand-ins kept for each slot behind its owners. */
 const STAND_INS = 2;
 
-/** Computes the ring of these members. Throws TypeError for a duplicate id or a weight below 1. */
+/**
+ * Computes the ring of these members, in a few milliseconds: everybody does so at the same moment, and answers nobody
+ * meanwhile. Throws TypeError for a duplicate id or a weight below 1.
+ */
 export function createRing(unsorted: readonly Member[], replicas: number): Ring {
   const members = [...unsorted].sort((a, b) => (a.id < b.id ? -1 : 1));
   checkMembers(members, replicas);
-  const table = ownerTable(members, replicas);
-  const names = table.map((row) => row.map((index) => (members[index] as Member).id));
+  const width = Math.min(members.length, replicas + STAND_INS);
+  const table = ownerTable(members, replicas, width);
+  const rows = new Map<string, readonly string[]>();
+  const ownersBySlot: (readonly string[] | undefined)[] = [];
   const placesById = new Map<string, Int8Array>();
+
+  /** Few of all orders occur with few members: slots share them. */
+  function ownersOf(slot: number): readonly string[] {
+    const indexes = table.subarray(slot * width, (slot + 1) * width);
+    const name = indexes.join();
+    let row = rows.get(name);
+    if (row === undefined)
+      rows.set(name, (row = Array.from(indexes, (index) => (members[index] as Member).id)));
+    return row;
+  }
+
+  function placesOf(id: string): Int8Array {
+    const places = new Int8Array(SLOT_COUNT).fill(-1);
+    const member = members.findIndex((each) => each.id === id);
+    for (let at = 0; at < table.length; at++) {
+      if (table[at] === member) places[Math.floor(at / width)] = at % width;
+    }
+    return places;
+  }
+
   return {
     members,
     replicas,
     digest: digestOf(members, replicas, table),
-    owners: (slot) => names[slot] ?? [],
+    owners: (slot) => (ownersBySlot[slot] ??= ownersOf(slot)),
     place(slot, id) {
       let places = placesById.get(id);
-      if (places === undefined) {
-        places = Int8Array.from(names, (owners) => owners.indexOf(id));
-        placesById.set(id, places);
-      }
+      if (places === undefined) placesById.set(id, (places = placesOf(id)));
       return places[slot] ?? -1;
     },
   };
@@ -73,58 +95,74 @@ function checkMembers(members: readonly Member[], replicas: number): void {
   }
 }
 
-/** For each slot the indexes of its owners and stand-ins, in order of preference. */
-function ownerTable(members: readonly Member[], replicas: number): readonly (readonly number[])[] {
+/** For each slot the indexes of its owners and stand-ins, in order of preference: `width` numbers each. */
+function ownerTable(members: readonly Member[], replicas: number, width: number): Uint16Array {
+  const count = members.length;
   const total = members.reduce((sum, { weight }) => sum + weight, 0);
-  const room = members.map(({ weight }) => Math.ceil((BOUND * SLOT_COUNT * weight) / total));
-  const seeds = members.map(({ id }) => xxh32(Buffer.from(id, "utf8")));
-  return Array.from({ length: SLOT_COUNT }, (_, slot) => {
-    const order = byScore(members, seeds, slot);
-    const first = order.findIndex((index) => (room[index] as number) > 0);
-    if (first === -1) return [];
-    const [primary] = order.splice(first, 1) as [number];
-    room[primary] = (room[primary] as number) - 1;
-    return [primary, ...spread(members, primary, order, replicas - 1)].slice(0, replicas + STAND_INS);
-  });
+  const room = Float64Array.from(members, ({ weight }) => Math.ceil((BOUND * SLOT_COUNT * weight) / total));
+  const seeds = Uint32Array.from(members, ({ id }) => xxh32(Buffer.from(id, "utf8")));
+  const hasZones = members.some(({ zone }) => zone !== "");
+  const table = new Uint16Array(SLOT_COUNT * width);
+  const scores = new Float64Array(count);
+  const order = new Uint16Array(count);
+  for (let slot = 0; slot < SLOT_COUNT; slot++) {
+    const salt = avalanche(slot + 1);
+    for (let index = 0; index < count; index++) {
+      scores[index] = scoreOf(members[index] as Member, seeds[index] as number, salt);
+    }
+    sortByScore(order, scores);
+    bringForward(
+      order,
+      order.findIndex((index) => (room[index] as number) > 0),
+    );
+    const primary = order[0] as number;
+    if (count > 0) room[primary] = (room[primary] as number) - 1;
+    if (hasZones) spread(members, order, replicas);
+    table.set(order.subarray(0, width), slot * width);
+  }
+  return table;
 }
 
-/** Members by falling rendezvous score. The logarithm makes shares follow weights (Schindler and Schomaker, 2005). */
-function byScore(members: readonly Member[], seeds: readonly number[], slot: number): number[] {
-  const salt = avalanche(slot + 1);
-  const scores = members.map(({ weight }, index) => {
-    const uniform = (avalanche((seeds[index] as number) ^ salt) + 0.5) / 0x1_0000_0000;
-    return -weight / Math.log(uniform);
-  });
-  return members
-    .map((_, index) => index)
-    .sort((a, b) => (scores[b] as number) - (scores[a] as number) || a - b);
+/** The rendezvous score. The logarithm makes shares follow weights (Schindler and Schomaker, 2005). */
+function scoreOf({ weight }: Member, seed: number, salt: number): number {
+  const uniform = (avalanche(seed ^ salt) + 0.5) / 0x1_0000_0000;
+  return -weight / Math.log(uniform);
+}
+
+/** Fills `order` with the indexes of the scores, the greatest first; of equal ones the first index. */
+function sortByScore(order: Uint16Array, scores: Float64Array): void {
+  for (let index = 0; index < scores.length; index++) {
+    const score = scores[index] as number;
+    let at = index;
+    for (; at > 0 && (scores[order[at - 1] as number] as number) < score; at--)
+      order[at] = order[at - 1] as number;
+    order[at] = index;
+  }
+}
+
+/** Moves the number at this place to the front. */
+function bringForward(order: Uint16Array, place: number, front = 0): void {
+  if (place <= front) return;
+  const moved = order[place] as number;
+  order.copyWithin(front + 1, front, place);
+  order[front] = moved;
 }
 
 /** Moves nodes of zones that have a copy already behind those of other zones, for as many places as there are replicas. */
-function spread(
-  members: readonly Member[],
-  primary: number,
-  order: readonly number[],
-  replicas: number,
-): readonly number[] {
-  const used = new Set([members[primary]?.zone]);
-  const chosen: number[] = [];
-  for (const index of order) {
-    const zone = members[index]?.zone ?? "";
-    if (chosen.length >= replicas) break;
+function spread(members: readonly Member[], order: Uint16Array, replicas: number): void {
+  const used = new Set([members[order[0] as number]?.zone]);
+  let chosen = 1;
+  for (let at = 1; at < order.length && chosen < replicas; at++) {
+    const zone = members[order[at] as number]?.zone ?? "";
     if (zone !== "" && used.has(zone)) continue;
     used.add(zone);
-    chosen.push(index);
+    bringForward(order, at, chosen++);
   }
-  return [...chosen, ...order.filter((index) => !chosen.includes(index))];
 }
 
-function digestOf(
-  members: readonly Member[],
-  replicas: number,
-  table: readonly (readonly number[])[],
-): string {
-  const bytes = Buffer.from(JSON.stringify([members.map(({ id }) => id), replicas, table]), "utf8");
+function digestOf(members: readonly Member[], replicas: number, table: Uint16Array): string {
+  const names = Buffer.from(JSON.stringify([members.map(({ id }) => id), replicas]), "utf8");
+  const bytes = Buffer.concat([names, new Uint8Array(table.buffer)]);
   const half = (seed: number) => xxh32(bytes, seed).toString(16).padStart(8, "0");
   return half(1) + half(2);
 }
