@@ -327,6 +327,34 @@ test("restocking adds to what is on hand", async () => {
   expect(await shop.product("tiramisu")).toEqual({ ...before, onHand: before.onHand + 5 });
 });
 
+describe("the response cache", () => {
+  const get = async (path: string) => {
+    const response = await fetch(place.url + path);
+    return { cache: response.headers.get("cache-status"), body: (await response.json()) as Json };
+  };
+
+  test("gives products and orders from the cache, and shows every change of them at once", async () => {
+    await expect.poll(async () => (await get("/v1/products/cola")).cache).toMatch(/^heddle; hit/);
+    await expect.poll(async () => (await get("/v1/products?pageSize=9")).cache).toMatch(/^heddle; hit/);
+    const before = await shop.product("cola");
+    await shop.call("/v1/products/cola:restock", { quantity: 5 });
+    expect(await shop.product("cola")).toEqual({ ...before, onHand: before.onHand + 5 });
+
+    const orderId = await shop.order(await shop.consumer(), [{ sku: "cola", quantity: 1 }]);
+    expect(await shop.settled(orderId)).toMatchObject({ state: "APPROVED" });
+    const after = { ...before, onHand: before.onHand + 4, sold: before.sold + 1 };
+    expect(await shop.product("cola")).toEqual(after);
+    const { body } = await get("/v1/products?pageSize=9");
+    expect(body["products"]).toContainEqual(expect.objectContaining({ sku: "cola", onHand: after.onHand }));
+    await expect.poll(async () => (await get(`/v1/orders/${orderId}`)).cache).toMatch(/^heddle; hit/);
+    const cancelled = await shop.call(`/v1/orders/${orderId}:cancel`, {});
+    expect((await get(`/v1/orders/${orderId}`)).body["state"]).not.toBe("ORDER_STATE_APPROVED");
+    expect(cancelled.status).toBe(200);
+    expect(await shop.settled(orderId)).toMatchObject({ state: "CANCELLED" });
+    expect((await shop.product("cola")).onHand).toBe(before.onHand + 5);
+  });
+});
+
 describe("wrong input is refused, with the field that is wrong", () => {
   const line = { sku: "cola", quantity: 1 };
   test.each<[what: string, path: string, body: unknown, fields: string[]]>([
