@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { CacheNamespaceSchema, type Cache } from "../gen/ts/heddle/config/v1/config_pb.ts";
 import { durationMs, type Config } from "../mesh/config.ts";
-import type { AckLevel } from "./core.ts";
+import type { AckLevel } from "./namespaces.ts";
 import { TOMBSTONE_MS } from "./writes.ts";
 
 /** A node's settings with all defaults. */

@@ -4,23 +4,11 @@ import type { Ring } from "../mesh/cache/ring.ts";
 import type { Clock, Random } from "../mesh/clock.ts";
 import type { HotKeys } from "./hot-keys.ts";
 import type { Leases } from "./leases.ts";
+import type { Namespaces } from "./namespaces.ts";
 import type { Sender } from "./sender.ts";
 import type { SlotSet } from "./slot-set.ts";
 import type { Change, Store } from "./store/store.ts";
 import type { TagClocks } from "./tags.ts";
-
-/** How many copies a write waits for: one, two, or two if there is a second node. */
-export type AckLevel = "one" | "two" | "available";
-
-/** A namespace as a node knows it. */
-export interface Namespace {
-  readonly name: string;
-  readonly ack: AckLevel;
-  /** A deletion is remembered for at least this long. */
-  readonly tombstoneMs: number;
-  /** Index of its space in the store. */
-  readonly space: number;
-}
 
 /** Counters of a node since its start. */
 export interface NodeCounts {
@@ -50,7 +38,7 @@ export interface Core {
   readonly hotKeys: HotKeys;
   readonly warm: SlotSet;
   readonly counts: NodeCounts;
-  readonly namespaces: ReadonlyMap<string, Namespace>;
+  readonly namespaces: Namespaces;
   /**
    * What a node missed for longer than this is not to be trusted any more, since others may have forgotten deletions:
    * half of the shortest time for which any namespace remembers them.

@@ -40,7 +40,7 @@ export function observeNode(registry: Registry, node: CacheNode, maxBytes: numbe
     "heddle_cache_namespace_bytes",
     "Bytes of the entries of a namespace.",
     "namespace",
-    () => [...core.namespaces.values()].map(({ name, space }) => [name, core.store.spaceBytes(space)]),
+    () => core.namespaces.all.map(({ name, space }) => [name, core.store.spaceBytes(space)]),
   );
   for (const [name, help, read] of BY_PEER) {
     labelled(registry, name, help, "peer", () =>

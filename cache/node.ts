@@ -9,7 +9,7 @@ import { SLOT_COUNT } from "../mesh/cache/slots.ts";
 import { createRing, type Ring } from "../mesh/cache/ring.ts";
 import { createVersionClock } from "../mesh/cache/version.ts";
 import type { Clock, Random } from "../mesh/clock.ts";
-import type { AckLevel, Core, Namespace, NodeCounts } from "./core.ts";
+import type { Core, NodeCounts } from "./core.ts";
 import type { Hello, Inbound, Reply, Transport } from "./frames.ts";
 import { createInvalidations, type Invalidated, type Invalidations } from "./invalidate.ts";
 import { createHotKeys } from "./hot-keys.ts";
@@ -17,7 +17,8 @@ import { createLeases } from "./leases.ts";
 import { read } from "./reads.ts";
 import { isOwner, ownersOf } from "./ownership.ts";
 import { createReceiver } from "./receiver.ts";
-import { appendOf, namespaceOf } from "./records.ts";
+import { createNamespaces, namespaceOf, type AckLevel } from "./namespaces.ts";
+import { appendOf } from "./records.ts";
 import { createSender, type Sender } from "./sender.ts";
 import { createSlotSet } from "./slot-set.ts";
 import { createStore, MAX_KEY_BYTES } from "./store/store.ts";
@@ -100,13 +101,15 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     mayForget: (entry) => isHeardOf(entry),
     onNear: (_slot, hash) => tellNear(hash),
   });
-  const namespaces = new Map<string, Namespace>(
-    options.namespaces.map(({ name, ack, tombstoneMs = TOMBSTONE_MS }, index) => [
+  const namespaces = createNamespaces(
+    options.namespaces.map(({ name, ack, tombstoneMs = TOMBSTONE_MS }, index) => ({
       name,
-      { name, ack, tombstoneMs, space: index + 1 },
-    ]),
+      ack,
+      tombstoneMs,
+      space: index + 1,
+    })),
   );
-  const maxAbsenceMs = Math.min(...[...namespaces.values()].map(({ tombstoneMs }) => tombstoneMs)) / 2;
+  const maxAbsenceMs = Math.min(...namespaces.all.map(({ tombstoneMs }) => tombstoneMs)) / 2;
   const nearListeners = new Set<(keyHash: number | undefined) => void>();
   const tellNear = (keyHash: number | undefined) => {
     for (const listener of nearListeners) listener(keyHash);
@@ -322,13 +325,9 @@ function release(core: Core, op: Operation): Result {
 
 /** What is wrong with an operation; undefined if nothing is. */
 function problemOf(core: Core, op: Operation): string | undefined {
-  const name = namespaceOf(op.key);
   if (op.key.length > MAX_KEY_BYTES)
     return `the key has ${op.key.length} bytes; the most are ${MAX_KEY_BYTES}`;
-  if (name === undefined) return "the key has no namespace; write namespace:key";
-  if (!core.namespaces.has(name)) {
-    return `there is no namespace "${name}"; there are: ${[...core.namespaces.keys()].join(", ")}`;
-  }
+  if (core.namespaces.of(op.key) === undefined) return namespaceProblem(core, op.key);
   if (op.value.length > MAX_VALUE_BYTES)
     return `the value has ${op.value.length} bytes; the most are ${MAX_VALUE_BYTES}`;
   const isInvalidation = op.kind === OperationKind.INVALIDATE;
@@ -341,6 +340,12 @@ function problemOf(core: Core, op: Operation): string | undefined {
   if (op.kind < OperationKind.GET || op.kind > OperationKind.RELEASE)
     return `there is no operation of kind ${op.kind}`;
   return undefined;
+}
+
+function namespaceProblem({ namespaces }: Core, key: Uint8Array): string {
+  const name = namespaceOf(key);
+  if (name === undefined) return "the key has no namespace; write namespace:key";
+  return `there is no namespace "${name}"; there are: ${namespaces.all.map((each) => each.name).join(", ")}`;
 }
 
 function isMember(ring: Ring, node: string): boolean {

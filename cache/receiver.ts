@@ -3,7 +3,6 @@ import type { Core } from "./core.ts";
 import type { Frame, Hello, Reply } from "./frames.ts";
 import { slotOf } from "../mesh/cache/slots.ts";
 import { isOwner, ownersOf } from "./ownership.ts";
-import { namespaceOf } from "./records.ts";
 import { hasSlot } from "./slot-set.ts";
 
 /** What a receiver needs beside the core. */
@@ -41,7 +40,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
 
   function append(frame: Extract<Frame, { kind: "append" }>): boolean {
     const { change, condition } = frame;
-    const space = core.namespaces.get(namespaceOf(change.key) ?? "")?.space;
+    const space = core.namespaces.of(change.key)?.space;
     if (space === undefined) return false;
     if (!core.versions.hear(change.version)) {
       core.counts.fromFuture++;

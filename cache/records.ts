@@ -29,10 +29,3 @@ export function appendOf(store: Store, id: number): Frame {
 export function isTombstone(store: Store, id: number): boolean {
   return ((store.columns.flags[id] as number) & Flag.tombstone) !== 0;
 }
-
-/** Splits `namespace:key`; undefined without a namespace. */
-export function namespaceOf(key: Uint8Array): string | undefined {
-  const colon = key.indexOf(0x3a);
-  if (colon <= 0 || colon > 32) return undefined;
-  return Buffer.from(key.buffer, key.byteOffset, colon).toString("latin1");
-}

@@ -1,7 +1,10 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { array, assert, boolean, nat, option, property, record, uint8Array } from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ReplicateRequestSchema } from "../gen/ts/heddle/cache/v1/replication_service_pb.ts";
+import {
+  ReplicateRequestSchema,
+  ReplicateResponseSchema,
+} from "../gen/ts/heddle/cache/v1/replication_service_pb.ts";
 import { WireWriter } from "../mesh/cache/wire.ts";
 import type { Frame, Hello, Reply } from "./frames.ts";
 import { readFrames, readReplies, replyBytes, writeFrame, writeHello } from "./replicate-codec.ts";
@@ -90,9 +93,23 @@ describe("frames", () => {
   });
 });
 
+test("acknowledgements are written as the generated code does", () => {
+  for (const [upTo, refused] of [
+    [1, []],
+    [300, [7]],
+    [2 ** 40, [1, 2 ** 40]],
+    [9, Array.from({ length: 100 }, (_, index) => index * 1000)],
+  ] as const) {
+    const message = create(ReplicateResponseSchema, { applied: BigInt(upTo), refused: refused.map(BigInt) });
+    const expected = Buffer.from(toBinary(ReplicateResponseSchema, message));
+    expect(Buffer.from(replyBytes({ kind: "applied", upTo, refused })).equals(expected)).toBe(true);
+  }
+});
+
 test("replies are read as they were written", () => {
   const replies: Reply[] = [
     { kind: "hello", hello: { ...hello, warm: new Uint8Array([1, 2]) } },
+    { kind: "applied", upTo: 2 ** 40, refused: [] },
     { kind: "applied", upTo: 9, refused: [3, 4] },
     { kind: "raised", clock: { tag: 5, version: 6, soft: false } },
     { kind: "ring", digest: "ab", warm: new Uint8Array([7]) },

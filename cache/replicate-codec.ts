@@ -9,12 +9,14 @@ import {
   ReplicateResponseSchema,
   type Hello as HelloMessage,
 } from "../gen/ts/heddle/cache/v1/replication_service_pb.ts";
-import { WireReader, type WireWriter } from "../mesh/cache/wire.ts";
+import { WireReader, WireWriter } from "../mesh/cache/wire.ts";
 import type { Frame, Hello, Reply, TagClock } from "./frames.ts";
 
 const EMPTY = Buffer.alloc(0);
 const TAG_FRAMES = 10;
 const TAG_APPEND = 18;
+/** ReplicateResponse.applied. */
+const TAG_APPLIED = 16;
 
 type Append = Extract<Frame, { kind: "append" }>;
 
@@ -87,18 +89,41 @@ export function writeHello(writer: WireWriter, hello: Hello): void {
 
 /** Appends what a receiver says to a ReplicateResponse. Each has fields of its own, so that several may be merged. */
 export function replyBytes(reply: Reply): Uint8Array {
+  if (reply.kind === "applied") return appliedBytes(reply);
   const message = create(ReplicateResponseSchema);
   if (reply.kind === "hello") message.hello = helloMessage(reply.hello);
-  else if (reply.kind === "applied") {
-    message.applied = BigInt(reply.upTo);
-    message.refused = reply.refused.map(BigInt);
-  } else if (reply.kind === "raised") message.raised = [tagMessage(reply.clock)];
+  else if (reply.kind === "raised") message.raised = [tagMessage(reply.clock)];
   else message.ring = { $typeName: "heddle.cache.v1.RingNotice", digest: reply.digest, warm: reply.warm };
   return toBinary(ReplicateResponseSchema, message);
 }
 
+/** One of these answers every message, so they are written and read by hand. */
+function appliedBytes({ upTo, refused }: Extract<Reply, { kind: "applied" }>): Uint8Array {
+  const writer = new WireWriter(0, Buffer.allocUnsafe(24 + refused.length * 10));
+  writer.uint32(2, upTo);
+  if (refused.length > 0) {
+    const list = writer.begin(3, refused.length * 4);
+    for (const number of refused) {
+      writer.ensure(10);
+      writer.varint(number);
+    }
+    writer.end(list);
+  }
+  return writer.bytes();
+}
+
+/** The number in a reply that has nothing but `applied`; undefined for every other one. */
+function appliedAlone(bytes: Uint8Array): number | undefined {
+  if (bytes[0] !== TAG_APPLIED) return undefined;
+  const reader = new WireReader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 1);
+  const upTo = reader.varint();
+  return reader.at === reader.end ? upTo : undefined;
+}
+
 /** Reads a ReplicateResponse. Throws for malformed bytes. */
 export function readReplies(bytes: Uint8Array, each: (reply: Reply) => void): void {
+  const upTo = appliedAlone(bytes);
+  if (upTo !== undefined) return each({ kind: "applied", upTo, refused: [] });
   const message = fromBinary(ReplicateResponseSchema, bytes);
   if (message.hello !== undefined) each({ kind: "hello", hello: helloOf(message.hello) });
   if (message.ring !== undefined)

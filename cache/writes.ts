@@ -8,16 +8,17 @@ import { Ack, OperationKind, Status } from "../gen/ts/heddle/cache/v1/cache_serv
 import { hash53 } from "../mesh/cache/hash.ts";
 import { result, type Operation, type Result } from "../mesh/cache/session-codec.ts";
 import { slotOf } from "../mesh/cache/slots.ts";
-import type { AckLevel, Core, Namespace } from "./core.ts";
+import { copyToOthers } from "./copying.ts";
+import type { Core } from "./core.ts";
 import type { Frame } from "./frames.ts";
 import type { Lease } from "./leases.ts";
-import { isOwner, ownersOf } from "./ownership.ts";
+import type { AckLevel, Namespace } from "./namespaces.ts";
+import { ownersOf } from "./ownership.ts";
 import { once } from "./once.ts";
 import { notOwner, servable } from "./reads.ts";
-import { namespaceOf } from "./records.ts";
-import type { Sender, Waiter } from "./sender.ts";
+import type { Sender } from "./sender.ts";
 import type { Change } from "./store/store.ts";
-import { createTimeouts, type Timeouts } from "./timeouts.ts";
+import { createTimeouts, type Timed } from "./timeouts.ts";
 
 /** Answers writes. */
 export interface Writes {
@@ -29,6 +30,8 @@ export const TOMBSTONE_MS = 120_000;
 /** How long a write waits for its copies. */
 const ACK_TIMEOUT_MS = 1000;
 
+const NO_TAGS: readonly number[] = [];
+
 type Answer = (result: Result) => void;
 
 /** Makes the write path of a node. */
@@ -38,8 +41,7 @@ export function createWrites(core: Core): Writes {
   const timeouts = createTimeouts(core.clock, ACK_TIMEOUT_MS);
 
   function write(op: Operation, answer: Answer): void {
-    const text = Buffer.from(op.key.buffer, op.key.byteOffset, op.key.length).toString("latin1");
-    const waiting = locked.size > 0 ? locked.get(text) : undefined;
+    const waiting = locked.size > 0 ? locked.get(textOf(op.key)) : undefined;
     if (waiting !== undefined) {
       const copy = { ...op, key: Buffer.from(op.key), value: Buffer.from(op.value) };
       waiting.push(() => write(copy, answer));
@@ -52,11 +54,11 @@ export function createWrites(core: Core): Writes {
     const place = core.ring().place(slot, core.self);
     if (place === -1 || (place > 0 && !op.standIn)) return answer(notOwner(core, op, slot));
     core.counts.writes++;
-    const namespace = core.namespaces.get(namespaceOf(op.key) ?? "") as Namespace;
+    const namespace = core.namespaces.of(op.key) as Namespace;
     if (op.kind === OperationKind.TOUCH) return touch(op, slot, namespace, answer);
     const level = ackLevel(op, namespace);
-    if (op.leaseToken !== 0) return writeUnderLease(op, slot, namespace, level, text, answer);
-    if (op.ifVersion !== 0 || op.ifAbsent) return conditional(op, slot, namespace, text, undefined, answer);
+    if (op.leaseToken !== 0) return writeUnderLease(op, slot, namespace, level, answer);
+    if (op.ifVersion !== 0 || op.ifAbsent) return conditional(op, slot, namespace, undefined, answer);
     plain(op, slot, changeOf(op, namespace, 0), level, answer);
   }
 
@@ -65,7 +67,6 @@ export function createWrites(core: Core): Writes {
     slot: number,
     namespace: Namespace,
     level: AckLevel,
-    text: string,
     answer: Answer,
   ): void {
     const lease = core.leases.find(op.key, op.leaseToken);
@@ -81,14 +82,14 @@ export function createWrites(core: Core): Writes {
       );
     }
     if (level === "one") return plain(op, slot, changeOf(op, namespace, loadMs(lease)), level, answer);
-    conditional(op, slot, namespace, text, lease, answer);
+    conditional(op, slot, namespace, lease, answer);
   }
 
   function plain(op: Operation, slot: number, change: Change, level: AckLevel, answer: Answer): void {
     const applied = core.applyHere(change);
     if (applied !== "applied")
       return answer(result({ id: op.id, status: Status.EXHAUSTED, message: "the entry does not fit" }));
-    copy(core, timeouts, slot, change, level, (copies) =>
+    copyToOthers(core, timeouts, slot, change, level, (copies) =>
       answer(written(core, op, change.version, copies, level)),
     );
   }
@@ -111,7 +112,6 @@ export function createWrites(core: Core): Writes {
     op: Operation,
     slot: number,
     namespace: Namespace,
-    text: string,
     lease: Lease | undefined,
     answer: Answer,
   ): void {
@@ -138,8 +138,10 @@ export function createWrites(core: Core): Writes {
     if (confirmer === "alone") return plain(op, slot, change, "one", answer);
 
     const { ringDigest: digest } = confirmer;
+    const text = textOf(op.key);
     locked.set(text, []);
     const finish = (isConfirmed: boolean, isRefused: boolean) => {
+      timeouts.remove(timed);
       const waiting = locked.get(text) ?? [];
       locked.delete(text);
       if (isRefused) refuse(Status.CONFLICT, "the replica has a newer version");
@@ -155,12 +157,13 @@ export function createWrites(core: Core): Writes {
       answer(written(core, op, change.version, 2, "two"));
     };
     const settle = once(finish);
-    const cancel = timeouts.add(() => settle(false, false));
+    const timed: Timed = { timedOut: () => settle(false, false) };
+    timeouts.add(timed);
     const frame: Frame = { kind: "append", change, condition: base, isLive: true };
     confirmer.append(frame, core.store.seq + 1, {
-      applied: () => (cancel(), settle(true, false)),
-      refused: () => (cancel(), settle(false, true)),
-      lost: () => (cancel(), settle(false, false)),
+      applied: () => settle(true, false),
+      refused: () => settle(false, true),
+      lost: () => settle(false, false),
     });
   }
 
@@ -172,8 +175,8 @@ export function createWrites(core: Core): Writes {
     const isDelete = op.kind === OperationKind.DELETE;
     const now = core.clock.now();
     return {
-      key: Buffer.from(op.key),
-      value: isDelete ? undefined : Buffer.from(op.value),
+      key: op.key,
+      value: isDelete ? undefined : op.value,
       version: core.versions.next(),
       expireAt: isDelete ? now + namespace.tombstoneMs : op.ttlMs === 0 ? Infinity : now + op.ttlMs,
       graceMs: isDelete ? 0 : op.graceMs,
@@ -185,63 +188,6 @@ export function createWrites(core: Core): Writes {
   }
 
   return { write };
-}
-
-/** Sends a change that was applied here to the others that ought to hold it, and tells when enough of them have. */
-function copy(
-  core: Core,
-  timeouts: Timeouts,
-  slot: number,
-  change: Change,
-  level: AckLevel,
-  done: (copies: number) => void,
-): void {
-  const ring = core.ring();
-  const needed = ring.replicas - 1;
-  const { seq } = core.store;
-  const order = ring.owners(slot).filter((node) => node !== core.self);
-  const asked = new Set<string>();
-  let copies = 1;
-  let isSettled = false;
-  let cancel = () => {};
-  const settle = once(() => {
-    isSettled = true;
-    cancel();
-    done(copies);
-  });
-  const frame: Frame = { kind: "append", change, condition: undefined, isLive: true };
-  const waiter: Waiter = {
-    applied() {
-      copies++;
-      if (copies > needed) settle();
-    },
-    refused: () => settle(),
-    lost: () => askNext(),
-  };
-
-  /** Sends it to a node; false if that cannot be reached. An owner that cannot be gets it by a sweep later. */
-  function ask(node: string): boolean {
-    const sender = core.sender(node);
-    asked.add(node);
-    if (sender?.isAvailable() === true) {
-      sender.append(frame, seq, waiter);
-      return true;
-    }
-    if (isOwner(ring, slot, node)) sender?.missed();
-    return false;
-  }
-
-  /** Asks the first node that was not asked yet. */
-  function askNext(): void {
-    if (order.some((node) => !asked.has(node) && ask(node))) return;
-    if (level !== "two") settle();
-  }
-
-  // Every owner has to get it: a stand-in that writes is not the one that will send it to them later.
-  const reached = order.filter((node) => isOwner(ring, slot, node) && ask(node)).length;
-  for (let count = reached; count < needed; count++) askNext();
-  if (level === "one" || needed === 0) return settle();
-  if (!isSettled) cancel = timeouts.add(() => settle());
 }
 
 /** Sends a confirmed write to the owners that did not have to confirm it. */
@@ -280,6 +226,10 @@ function ackLevel(op: Operation, namespace: Namespace): AckLevel {
   return op.ack === Ack.AVAILABLE ? "available" : namespace.ack;
 }
 
+function textOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+}
+
 function tagHashes(op: Operation, namespace: Namespace): readonly number[] {
-  return op.tags.map((tag) => hash53(`${namespace.name}:${tag}`));
+  return op.tags.length === 0 ? NO_TAGS : op.tags.map((tag) => hash53(`${namespace.name}:${tag}`));
 }

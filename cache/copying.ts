@@ -1,0 +1,115 @@
+/**
+ * Sends a change that was applied here to the others that ought to hold it, and tells when enough of them have. A node
+ * that cannot be reached is replaced by the next in order of preference, its stand-in.
+ */
+import type { Core } from "./core.ts";
+import type { Frame } from "./frames.ts";
+import type { AckLevel } from "./namespaces.ts";
+import type { Waiter } from "./sender.ts";
+import type { Change } from "./store/store.ts";
+import type { Timed, Timeouts } from "./timeouts.ts";
+
+/** Begins; `done` is called once with how many nodes have applied the change, this one included. */
+export function copyToOthers(
+  core: Core,
+  timeouts: Timeouts,
+  slot: number,
+  change: Change,
+  level: AckLevel,
+  done: (copies: number) => void,
+): void {
+  new Copying(core, timeouts, slot, change, level, done).start();
+}
+
+/** A class, for there is one for each write. */
+class Copying implements Waiter, Timed {
+  readonly #core: Core;
+  readonly #timeouts: Timeouts;
+  readonly #level: AckLevel;
+  readonly #done: (copies: number) => void;
+  readonly #frame: Frame;
+  readonly #seq: number;
+  /** Nodes in order of preference, of which the first `#owners` are to hold the slot. */
+  readonly #order: readonly string[];
+  readonly #owners: number;
+  /** Bits of those in `#order` that were asked, or are this node. */
+  #asked = 0;
+  #copies = 1;
+  #isSettled = false;
+
+  constructor(
+    core: Core,
+    timeouts: Timeouts,
+    slot: number,
+    change: Change,
+    level: AckLevel,
+    done: (copies: number) => void,
+  ) {
+    const ring = core.ring();
+    this.#core = core;
+    this.#timeouts = timeouts;
+    this.#level = level;
+    this.#done = done;
+    this.#frame = { kind: "append", change, condition: undefined, isLive: true };
+    this.#seq = core.store.seq;
+    this.#order = ring.owners(slot);
+    this.#owners = ring.replicas;
+  }
+
+  start(): void {
+    const needed = this.#owners - 1;
+    let reached = 0;
+    // Every owner has to get it: a stand-in that writes is not the one that will send it to them later.
+    for (let place = 0; place < this.#order.length; place++) {
+      if (this.#order[place] === this.#core.self) this.#asked |= 1 << place;
+      else if (place < this.#owners && this.#ask(place)) reached++;
+    }
+    for (; reached < needed; reached++) this.#askNext();
+    if (this.#level === "one" || needed === 0) return this.#settle();
+    if (!this.#isSettled) this.#timeouts.add(this);
+  }
+
+  applied(): void {
+    this.#copies++;
+    if (this.#copies >= this.#owners) this.#settle();
+  }
+
+  refused(): void {
+    this.#settle();
+  }
+
+  lost(): void {
+    this.#askNext();
+  }
+
+  timedOut(): void {
+    this.#settle();
+  }
+
+  /** Sends it to a node; false if that cannot be reached. An owner that cannot be gets it by a sweep later. */
+  #ask(place: number): boolean {
+    this.#asked |= 1 << place;
+    const sender = this.#core.sender(this.#order[place] as string);
+    if (sender?.isAvailable() === true) {
+      sender.append(this.#frame, this.#seq, this);
+      return true;
+    }
+    if (place < this.#owners) sender?.missed();
+    return false;
+  }
+
+  /** Asks the first node that was not asked yet. */
+  #askNext(): void {
+    for (let place = 0; place < this.#order.length; place++) {
+      if ((this.#asked & (1 << place)) === 0 && this.#ask(place)) return;
+    }
+    if (this.#level !== "two") this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#timeouts.remove(this);
+    this.#done(this.#copies);
+  }
+}
