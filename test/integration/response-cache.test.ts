@@ -185,6 +185,33 @@ describe("two gateways and two cache nodes", () => {
     }
   });
 
+  test("never give anybody what was before a write that had ended", async () => {
+    let ended = 0;
+    let isWriting = true;
+    let hits = 0;
+    const early: string[] = [];
+    const writing = async () => {
+      for (let count = 1; count <= 100; count++) {
+        await write("busy", String(count), { gateway: count % 2 });
+        ended = count;
+        // Readers get a chance to be answered from the cache.
+        await Promise.all([get("/v1/catalog/busy"), get("/v1/catalog/busy", {}, 1)]);
+      }
+      isWriting = false;
+    };
+    const reading = async (gateway: number) => {
+      while (isWriting) {
+        const least = ended;
+        const { body, cache } = await get("/v1/catalog/busy", {}, gateway);
+        if (cache.includes("hit")) hits++;
+        if (Number(body.item.text) < least) early.push(`${body.item.text} after ${least}: ${cache}`);
+      }
+    };
+    await Promise.all([writing(), ...Array.from({ length: 8 }, (_, index) => reading(index % 2))]);
+    expect(early).toEqual([]);
+    expect(hits).toBeGreaterThan(100);
+  });
+
   test("do not store what was loaded before a write that has ended since", async () => {
     const release = catalog.hold();
     const old = get("/v1/catalog/race");
