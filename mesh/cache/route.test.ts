@@ -64,12 +64,20 @@ describe("a read", () => {
     expect(route.answers.map(({ status }) => status)).toEqual([Status.MISS]);
   });
 
-  test("is never told MISS while a node that may have the key is silent", () => {
+  test("asks a silent node that may have the key again, and is never told MISS before that answers", () => {
     const route = start();
-    route.answer(Status.WARMING);
-    route.fail(silent);
-    route.answer(Status.WARMING);
-    expect(route.asked).toHaveLength(3);
+    const round = () => {
+      route.answer(Status.WARMING);
+      route.fail(silent);
+      route.answer(Status.WARMING);
+      route.pass(50);
+    };
+    round();
+    expect(route.last()).toMatchObject({ node: "a", op: { standIn: false, cold: false } });
+    round();
+    expect(route.answers).toEqual([]);
+    route.pass(1001);
+    round();
     expect(route.answers.map(({ status }) => status)).toEqual([Status.UNAVAILABLE]);
   });
 

@@ -80,7 +80,8 @@ class Route implements Receiver {
   /** The first node that owns the key and has not been filled yet. */
   #coldest: string | undefined;
   #isAskedCold = false;
-  #mayOthersHold = false;
+  /** Nodes that took the operation, and said nothing so far: they may hold what the others lack. */
+  #silent: Set<string> | undefined;
   #isDone = false;
   #problem = "no cache node is known";
 
@@ -107,6 +108,7 @@ class Route implements Receiver {
   }
 
   answered(answer: Result): void {
+    this.#silent?.delete(this.#nodes[this.#at - 1] as string);
     switch (answer.status) {
       case Status.WARMING:
         // Owners that are not among the nodes: the ring that this began with is not that of the nodes.
@@ -143,7 +145,7 @@ class Route implements Receiver {
 
   unreachable(error: Unreachable): void {
     this.#problem = error.message;
-    this.#mayOthersHold ||= error.isSilent;
+    if (error.isSilent) (this.#silent ??= new Set()).add(this.#nodes[this.#at - 1] as string);
     if (this.#isAskedCold || (isConditional(this.#op) && error.maybeExecuted)) return this.#fail();
     this.#op.standIn = true;
     this.next();
@@ -161,11 +163,25 @@ class Route implements Receiver {
 
   /** Nobody else has it either: a node that owns the key may say so, though it is not filled yet. */
   #askCold(remainingMs: number): void {
-    if (this.#coldest === undefined || this.#mayOthersHold || this.#isAskedCold) return this.#fail();
+    if (this.#isAnySilent() && this.#op.kind === OperationKind.GET && !this.#isAskedCold)
+      return this.#askAgain();
+    if (this.#coldest === undefined || this.#isAnySilent() || this.#isAskedCold) return this.#fail();
     this.#isAskedCold = true;
     this.#op.cold = true;
     this.#op.standIn = true;
     this.#around.connectionTo(this.#coldest).send(this.#op, remainingMs, this);
+  }
+
+  #isAnySilent(): boolean {
+    return this.#silent !== undefined && this.#silent.size > 0;
+  }
+
+  /** A node that held the key may only have been held up: there is time left to ask it again. */
+  #askAgain(): void {
+    this.#at = 0;
+    this.#coldest = undefined;
+    this.#op.standIn = false;
+    this.#around.clock.after(REDIRECT_DELAY_MS, () => this.next());
   }
 
   #fail(): void {
