@@ -9,6 +9,9 @@ import type { Waiter } from "./sender.ts";
 import type { Change } from "./store/store.ts";
 import type { Timed, Timeouts } from "./timeouts.ts";
 
+/** Where nobody can be reached, all are tried again after so long. */
+const RETRY_MS = 20;
+
 /** Begins; `done` is called once with how many nodes have applied the change, this one included. */
 export function copyToOthers(
   core: Core,
@@ -34,6 +37,9 @@ class Copying implements Waiter, Timed {
   readonly #owners: number;
   /** Bits of those in `#order` that were asked, or are this node. */
   #asked = 0;
+  /** Bits of those that could not be reached. */
+  #unreached = 0;
+  #isWaiting = false;
   #copies = 1;
   #isSettled = false;
 
@@ -94,6 +100,7 @@ class Copying implements Waiter, Timed {
       sender.append(this.#frame, this.#seq, this);
       return true;
     }
+    this.#unreached |= 1 << place;
     if (place < this.#owners) sender?.missed();
     return false;
   }
@@ -104,6 +111,20 @@ class Copying implements Waiter, Timed {
       if ((this.#asked & (1 << place)) === 0 && this.#ask(place)) return;
     }
     if (this.#level !== "two") this.#settle();
+    else this.#askAgainLater();
+  }
+
+  /** A node that has just joined is primary already, but connects to the others only now. */
+  #askAgainLater(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#core.clock.after(RETRY_MS, () => {
+      this.#isWaiting = false;
+      if (this.#isSettled) return;
+      this.#asked &= ~this.#unreached;
+      this.#unreached = 0;
+      this.#askNext();
+    });
   }
 
   #settle(): void {
