@@ -15,7 +15,7 @@ import { createInvalidations, type Invalidated, type Invalidations } from "./inv
 import { createHotKeys } from "./hot-keys.ts";
 import { createLeases } from "./leases.ts";
 import { read } from "./reads.ts";
-import { isOwner, ownersOf } from "./ownership.ts";
+import { hasSameOwners, isOwner, ownersOf } from "./ownership.ts";
 import { createReceiver } from "./receiver.ts";
 import { createNamespaces, namespaceOf, type AckLevel } from "./namespaces.ts";
 import { appendOf } from "./records.ts";
@@ -235,10 +235,8 @@ export function createCacheNode(options: NodeOptions): CacheNode {
   function fillMoved(before: Ring, after: Ring): void {
     const moved = new Map<string, number[]>([...senders.keys()].map((node) => [node, []]));
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      const was = ownersOf(before, slot);
-      const is = ownersOf(after, slot);
-      if (is.every((node, index) => node === was[index])) continue;
-      for (const node of is) moved.get(node)?.push(slot);
+      if (hasSameOwners(before, after, slot)) continue;
+      for (const node of ownersOf(after, slot)) moved.get(node)?.push(slot);
     }
     for (const [node, slots] of moved) senders.get(node)?.fill(slots);
   }

@@ -115,8 +115,9 @@ interface Sweep {
 const CREDIT_BYTES = 8 * 1024 * 1024;
 /** A sweep keeps less in flight, so that changes do not wait behind it. */
 const SWEEP_CREDIT_BYTES = 1024 * 1024;
-/** Entries looked at in one turn. */
+/** Entries looked at in one turn, and for how long: callers wait meanwhile. */
 const SWEEP_STEP = 20_000;
+const SWEEP_TURN_MS = 2;
 const UNRESPONSIVE_MS = 1000;
 const RECONNECT_MS = 200;
 /** A sweep begins so long after something was missed. */
@@ -137,6 +138,7 @@ export function createSender(options: SenderOptions): Sender {
   let isBehind = true;
   let full = createSlotSet();
   let sweep: Sweep | undefined;
+  let isContinuing = false;
   let closed = false;
   let lostAt = clock.monotonic();
   let cancelTimer = () => {};
@@ -211,7 +213,7 @@ export function createSender(options: SenderOptions): Sender {
       if (isRefused.has(number)) waiter?.refused();
       else waiter?.applied();
     }
-    if (sweep !== undefined) continueSweep(sweep);
+    if (sweep !== undefined) continueLater();
     else if (isBehind || full.size > 0) startSweep();
   }
 
@@ -227,14 +229,26 @@ export function createSender(options: SenderOptions): Sender {
     sweep = { since: synced, upTo: store.seq, full: full.bits.slice(), at: 0, last: undefined };
     full = createSlotSet();
     isBehind = false;
-    continueSweep(sweep);
+    continueLater();
+  }
+
+  /** Not at once: what began the sweep may have taken its time already. */
+  function continueLater(): void {
+    if (isContinuing) return;
+    isContinuing = true;
+    clock.after(0, () => {
+      isContinuing = false;
+      if (sweep !== undefined) continueSweep(sweep);
+    });
   }
 
   function continueSweep(current: Sweep): void {
     if (current.last !== undefined) return;
     const { flags, slot, seq } = store.columns;
     const end = Math.min(store.highWater, current.at + SWEEP_STEP);
+    const turnEnds = clock.monotonic() + SWEEP_TURN_MS;
     while (current.at < end && unackedBytes < SWEEP_CREDIT_BYTES) {
+      if (current.at % 32 === 31 && clock.monotonic() > turnEnds) break;
       const id = current.at++;
       const idSlot = slot[id] as number;
       if (((flags[id] as number) & Flag.live) === 0) continue;
@@ -245,7 +259,7 @@ export function createSender(options: SenderOptions): Sender {
       push({ kind: "swept", slots: options.ownWarm().slice() }, 0, undefined);
       current.last = sent;
     } else if (unackedBytes < SWEEP_CREDIT_BYTES) {
-      clock.after(0, () => sweep === current && continueSweep(current));
+      continueLater();
     }
   }
 

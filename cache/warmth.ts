@@ -5,6 +5,7 @@
  */
 import { SLOT_COUNT } from "../mesh/cache/slots.ts";
 import type { Clock } from "../mesh/clock.ts";
+import type { Core } from "./core.ts";
 import type { CacheNode } from "./node.ts";
 import { isOwner } from "./ownership.ts";
 
@@ -25,14 +26,9 @@ const LOOK_EVERY_MS = 200;
 
 /** How far a node has come now. */
 export function warmthOf({ core }: CacheNode): Warmth {
-  const ring = core.ring();
-  let coldSlots = 0;
-  for (let slot = 0; slot < SLOT_COUNT; slot++) {
-    if (!core.warm.has(slot) && isOwner(ring, slot, core.self)) coldSlots++;
-  }
+  const coldSlots = coldSlotsOf(core);
   const behind = [...core.senders()].filter(({ repair }) => repair.isDue).map(({ node }) => node);
-  const isMember = ring.members.some(({ id }) => id === core.self);
-  return { isWarm: isMember && coldSlots === 0 && behind.length === 0, coldSlots, behind };
+  return { isWarm: isInRing(core) && coldSlots === 0 && behind.length === 0, coldSlots, behind };
 }
 
 /** Tells `set` whether the node is warm, now and whenever that changes, until the result is called. */
@@ -40,11 +36,27 @@ export function reportWarmth(node: CacheNode, clock: Clock, set: (isWarm: boolea
   let last: boolean | undefined;
   let cancel = () => {};
   const look = () => {
-    const { isWarm } = warmthOf(node);
+    // Slots are counted last: while there is work to do, they need not be.
+    const { core } = node;
+    const isRepairing = [...core.senders()].some(({ repair }) => repair.isDue);
+    const isWarm = !isRepairing && isInRing(core) && coldSlotsOf(core) === 0;
     if (isWarm !== last) set(isWarm);
     last = isWarm;
     cancel = clock.after(LOOK_EVERY_MS, look);
   };
   look();
   return () => cancel();
+}
+
+function isInRing(core: Core): boolean {
+  return core.ring().members.some(({ id }) => id === core.self);
+}
+
+function coldSlotsOf(core: Core): number {
+  const ring = core.ring();
+  let count = 0;
+  for (let slot = 0; slot < SLOT_COUNT; slot++) {
+    if (!core.warm.has(slot) && isOwner(ring, slot, core.self)) count++;
+  }
+  return count;
 }
