@@ -186,22 +186,20 @@ describe("two gateways and two cache nodes", () => {
   });
 
   test("never give anybody what was before a write that had ended", async () => {
-    let ended = 0;
-    let isWriting = true;
+    const writes = { all: 100, ended: 0 };
     let hits = 0;
     const early: string[] = [];
     const writing = async () => {
-      for (let count = 1; count <= 100; count++) {
+      for (let count = 1; count <= writes.all; count++) {
         await write("busy", String(count), { gateway: count % 2 });
-        ended = count;
+        writes.ended = count;
         // Readers get a chance to be answered from the cache.
         await Promise.all([get("/v1/catalog/busy"), get("/v1/catalog/busy", {}, 1)]);
       }
-      isWriting = false;
     };
     const reading = async (gateway: number) => {
-      while (isWriting) {
-        const least = ended;
+      while (writes.ended < writes.all) {
+        const least = writes.ended;
         const { body, cache } = await get("/v1/catalog/busy", {}, gateway);
         if (cache.includes("hit")) hits++;
         if (Number(body.item.text) < least) early.push(`${body.item.text} after ${least}: ${cache}`);

@@ -159,7 +159,11 @@ function config(more: { registry?: { endpoints: string[] } }): Config {
   });
 }
 
-/** Waits for what is only a matter of time; an error counts as no. */
+/** Waits for what is only a matter of time; an error counts as no. Rejects after half a minute. */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition().catch(() => false))) await new Promise((resolve) => setTimeout(resolve, 20));
+  const dueAt = performance.now() + 30_000;
+  while (!(await condition().catch(() => false))) {
+    if (performance.now() > dueAt) throw new Error(`it never came about: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
