@@ -49,7 +49,7 @@ const OFFSET_BITS = 17;
 const OFFSET_MASK = (1 << OFFSET_BITS) - 1;
 const NONE = -1;
 /** A segment is compacted when at least this share of it is dead. */
-const LEAST_GAIN_RATIO = 1 / 16;
+const LEAST_GAIN_RATIO = 1 / 32;
 
 interface Segment {
   readonly bytes: Buffer;
@@ -77,7 +77,8 @@ export function createArena({ segmentBytes, limitBytes, isAlive }: ArenaOptions)
     throw new TypeError(`segments have at most ${MAX_SEGMENT_BYTES} bytes`);
   const segments: (Segment | undefined)[] = [];
   const freeIndexes: number[] = [];
-  let spare: Segment | undefined;
+  /** Empty segments. One is kept for compaction, so that this neither makes nor gives up memory all the time. */
+  const spares: Segment[] = [];
   let head = NONE;
   let heldBytes = 0;
   let liveBytes = 0;
@@ -85,25 +86,24 @@ export function createArena({ segmentBytes, limitBytes, isAlive }: ArenaOptions)
   const segmentOf = (address: number) => segments[address >>> OFFSET_BITS] as Segment;
   const offsetOf = (address: number) => (address & OFFSET_MASK) * 8;
 
-  function open(bytes: number, own: boolean, evenBeyondLimit: boolean): number {
-    if (own) dropSpare();
-    const reused = own ? undefined : spare;
-    if (reused === undefined && !evenBeyondLimit && heldBytes + bytes > limitBytes()) return NONE;
+  function openSegment(bytes: number, own: boolean, isCompacting: boolean): number {
+    if (own) for (const segment of spares.splice(1)) drop(segment);
+    const reused = !own && spares.length > (isCompacting ? 0 : 1) ? spares.pop() : undefined;
+    const kept = spares.length === 0 ? segmentBytes : 0;
+    if (reused === undefined && !isCompacting && heldBytes + bytes + kept > limitBytes()) return NONE;
     const segment = reused ?? newSegment(bytes, own);
     if (reused === undefined) heldBytes += segment.bytes.length;
-    else spare = undefined;
     const index = freeIndexes.pop() ?? segments.length;
     segments[index] = segment;
     return index;
   }
 
-  function dropSpare(): void {
-    if (spare !== undefined) heldBytes -= spare.bytes.length;
-    spare = undefined;
+  function drop(segment: Segment): void {
+    heldBytes -= segment.bytes.length;
   }
 
   function roomFor(size: number): number {
-    if (size > segmentBytes / 4) return open(size, true, false);
+    if (size > segmentBytes / 4) return openSegment(size, true, false);
     return fits(size) || openHead(false) ? head : NONE;
   }
 
@@ -112,8 +112,8 @@ export function createArena({ segmentBytes, limitBytes, isAlive }: ArenaOptions)
     return segment !== undefined && segment.used + size <= segmentBytes;
   }
 
-  function openHead(evenBeyondLimit: boolean): boolean {
-    const next = open(segmentBytes, false, evenBeyondLimit);
+  function openHead(isCompacting: boolean): boolean {
+    const next = openSegment(segmentBytes, false, isCompacting);
     if (next === NONE) return false;
     const old = head;
     head = next;
@@ -134,19 +134,18 @@ export function createArena({ segmentBytes, limitBytes, isAlive }: ArenaOptions)
     const segment = segments[index] as Segment;
     segments[index] = undefined;
     freeIndexes.push(index);
-    if (segment.own || spare !== undefined || heldBytes > limitBytes()) {
-      heldBytes -= segment.bytes.length;
-      return;
-    }
+    if (segment.own || heldBytes > limitBytes()) return drop(segment);
     segment.used = 0;
-    spare = segment;
+    segment.live = 0;
+    spares.push(segment);
   }
 
   /** The segment with most dead bytes, if they are worth moving the others. */
   function emptiest(): number {
     let best = NONE;
     let most = segmentBytes * LEAST_GAIN_RATIO;
-    for (const [index, segment] of segments.entries()) {
+    for (let index = 0; index < segments.length; index++) {
+      const segment = segments[index];
       if (segment === undefined || segment.own || index === head || segment.used - segment.live < most)
         continue;
       most = segment.used - segment.live;

@@ -15,9 +15,14 @@ const WAYS = 4;
 /** Time is kept in units of so many bytes, so that 32 bits last. */
 const UNIT_BYTES = 16;
 
+/** Bytes that a ghost for so many hashes takes. */
+export function ghostBytes(capacity: number): number {
+  return bucketsFor(capacity) * WAYS * 8;
+}
+
 /** Makes a ghost for up to `capacity` hashes that remembers entries until `windowBytes()` more have left. */
 export function createGhost(capacity: number, windowBytes: () => number): Ghost {
-  const buckets = 2 ** Math.max(4, Math.ceil(Math.log2(Math.max(1, capacity / WAYS))));
+  const buckets = bucketsFor(capacity);
   const hashes = new Uint32Array(buckets * WAYS);
   const times = new Uint32Array(buckets * WAYS);
   let leftBytes = windowBytes() + UNIT_BYTES;
@@ -44,4 +49,8 @@ export function createGhost(capacity: number, windowBytes: () => number): Ghost 
       return false;
     },
   };
+}
+
+function bucketsFor(capacity: number): number {
+  return 2 ** Math.max(4, Math.ceil(Math.log2(Math.max(1, capacity / WAYS))));
 }

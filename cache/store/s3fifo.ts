@@ -11,16 +11,20 @@ const SMALL_RATIO = 0.1;
 const FREQUENCY = 3;
 const IN_MAIN = 4;
 
-/** Makes the policy for entries of about `targetBytes` in all; `sizeOf` gives the bytes of an entry that is in it. */
+/**
+ * Makes the policy for entries of about `targetBytes` in all; `sizeOf` gives the bytes of an entry that is in it. It
+ * remembers up to `ghosts` entries that left.
+ */
 export function createS3Fifo(
   columns: PolicyColumns,
   targetBytes: () => number,
   sizeOf: (id: number) => number,
+  ghosts = columns.capacity,
 ): EvictionPolicy {
   const { policy: state, hash } = columns;
   const small = createIdList(columns.queueNext, columns.queuePrevious);
   const main = createIdList(columns.queueNext, columns.queuePrevious);
-  const ghost = createGhost(columns.capacity, () => targetBytes() * (1 - SMALL_RATIO));
+  const ghost = createGhost(ghosts, () => targetBytes() * (1 - SMALL_RATIO));
   let smallBytes = 0;
   let mainBytes = 0;
 

@@ -3,6 +3,7 @@
  * others share the first one.
  */
 import type { Columns } from "./columns.ts";
+import { ghostBytes } from "./ghost.ts";
 import type { EvictionPolicy } from "./policy.ts";
 import { createS3Fifo } from "./s3fifo.ts";
 
@@ -17,17 +18,38 @@ export interface Spaces {
   evict(): number;
 }
 
-/** Makes the spaces; `quotas[i]` is in bytes, 0 for those that share. */
+/** Bytes that the spaces take beside the entries in them. */
+export function spacesBytes(maxBytes: number, quotas: readonly number[]): number {
+  return [maxBytes, ...quotas.filter((quota) => quota > 0)].reduce(
+    (sum, bytes) => sum + ghostBytes(ghostsIn(bytes)),
+    0,
+  );
+}
+
+/** Entries that a space of so many bytes remembers; most entries are larger, and then it remembers for longer. */
+function ghostsIn(bytes: number): number {
+  return Math.ceil(bytes / 256);
+}
+
+/** Makes the spaces of `maxBytes`; `quotas[i]` is in bytes, 0 for those that share. */
 export function createSpaces(
   columns: Columns,
+  maxBytes: number,
   quotas: readonly number[],
   limitBytes: () => number,
   sizeOf: (id: number) => number,
 ): Spaces {
   if (quotas.length === 0 || quotas.length > 256) throw new TypeError("a store has 1 to 256 spaces");
   const reserved = quotas.reduce((sum, quota) => sum + quota, 0);
-  const shared = createS3Fifo(columns, () => Math.max(1, limitBytes() - reserved), sizeOf);
-  const policies = quotas.map((quota) => (quota === 0 ? shared : createS3Fifo(columns, () => quota, sizeOf)));
+  const shared = createS3Fifo(
+    columns,
+    () => Math.max(1, limitBytes() - reserved),
+    sizeOf,
+    ghostsIn(maxBytes),
+  );
+  const policies = quotas.map((quota) =>
+    quota === 0 ? shared : createS3Fifo(columns, () => quota, sizeOf, ghostsIn(quota)),
+  );
   const owned = quotas.flatMap((quota, index) =>
     quota === 0 ? [] : [{ quota, policy: policies[index] as EvictionPolicy }],
   );

@@ -10,7 +10,7 @@ import { createArena, MAX_SEGMENT_BYTES, recordBytes, type Arena } from "./arena
 import { createAudit, type Audit } from "./audit.ts";
 import { COLUMN_BYTES, createColumns, createIdList, Flag, type Columns } from "./columns.ts";
 import { createHashIndex } from "./index.ts";
-import { createSpaces } from "./spaces.ts";
+import { createSpaces, spacesBytes } from "./spaces.ts";
 import { createTimingWheel } from "./wheel.ts";
 
 /** A change of a key. */
@@ -111,20 +111,24 @@ export function createStore(options: StoreOptions): Store {
   const counts: StoreCounts = { evicted: 0, expired: 0, refused: 0, compactions: 0, forgotten: 0 };
   const audit = createAudit();
   const slotVersions = new Float64Array(SLOT_COUNT);
-  const freeIds: number[] = [];
+  /** Ids that may be used again, linked through `columns.chain`. */
+  let freeId = -1;
   let highWater = 0;
   let lastSeq = 0;
   let size = 0;
 
-  const limitBytes = () => maxBytes - highWater * COLUMN_BYTES;
+  const quotas = options.quotas ?? [0];
+  const fixedBytes = spacesBytes(maxBytes, quotas);
+  const limitBytes = () => maxBytes - fixedBytes - highWater * COLUMN_BYTES;
   const arena = createArena({
     segmentBytes: segmentBytes(maxBytes),
     limitBytes,
     isAlive: (id, at) => address[id] === at && ((flags[id] as number) & Flag.live) !== 0,
   });
   const sizeOf = (id: number) => arena.sizeAt(address[id] as number);
-  const liveLimit = () => Math.max(0, limitBytes()) * FILL_RATIO;
-  const spaces = createSpaces(columns, options.quotas ?? [0], liveLimit, sizeOf);
+  // One segment is what compaction works with.
+  const liveLimit = () => Math.max(0, limitBytes() - segmentBytes(maxBytes)) * FILL_RATIO;
+  const spaces = createSpaces(columns, maxBytes, quotas, liveLimit, sizeOf);
   const index = createHashIndex(columns);
   const tombstones = createIdList(columns.queueNext, columns.queuePrevious);
   let tombstoneBytes = 0;
@@ -163,8 +167,20 @@ export function createStore(options: StoreOptions): Store {
   function forget(id: number): void {
     index.remove(id);
     flags[id] = 0;
-    freeIds.push(id);
+    giveBack(id);
     size--;
+  }
+
+  function giveBack(id: number): void {
+    columns.chain[id] = freeId;
+    freeId = id;
+  }
+
+  function takeId(): number {
+    if (freeId === -1) return highWater++;
+    const id = freeId;
+    freeId = columns.chain[id] as number;
+    return id;
   }
 
   function drop(id: number): void {
@@ -246,11 +262,11 @@ export function createStore(options: StoreOptions): Store {
   }
 
   function insert(change: Change, keyHash: number): Applied {
-    if (freeIds.length === 0 && highWater === columns.capacity && !evictOne()) return refuse();
-    const id = freeIds.pop() ?? highWater++;
+    if (freeId === -1 && highWater === columns.capacity && !evictOne()) return refuse();
+    const id = takeId();
     flags[id] = 0;
     if (!place(id, change)) {
-      freeIds.push(id);
+      giveBack(id);
       return refuse();
     }
     finish(id, change, keyHash, slotOf(change.key, keyHash));
@@ -311,7 +327,7 @@ export function createStore(options: StoreOptions): Store {
       return size;
     },
     get usedBytes() {
-      return arena.heldBytes + highWater * COLUMN_BYTES;
+      return fixedBytes + arena.heldBytes + highWater * COLUMN_BYTES;
     },
     get seq() {
       return lastSeq;
