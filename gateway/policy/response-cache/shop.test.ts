@@ -36,19 +36,17 @@ test("what the shop says about its responses can be kept", () => {
   expect(tagsOf("read")).toEqual({
     GetOrder: ["order:{order_id}"],
     GetProduct: ["product:{sku}", "stock"],
-    ListOrders: ["orders"],
     ListProducts: ["products", "stock"],
   });
 });
 
 test("every method of the shop that changes an order or a stock says so", () => {
-  const order = ["order:{order_id}", "orders"];
+  const order = ["order:{order_id}"];
   expect(tagsOf("write")).toEqual({
     ApproveOrder: order,
     CancelOrder: order,
     CommitStock: ["stock"],
     ConfirmCancelOrder: order,
-    CreateOrder: ["orders"],
     RejectOrder: order,
     ReleaseStock: ["stock"],
     ReserveStock: ["product:{lines.sku}", "products"],
@@ -60,7 +58,8 @@ test("every method of the shop that changes an order or a stock says so", () => 
   const silent = [...table.methods.values()].filter(({ caching, info }) => {
     return caching?.write === undefined && !reading.has(info.method);
   });
-  expect(silent.map(({ info }) => info.method)).toEqual([]);
+  // No cached response shows an order that is not there yet.
+  expect(silent.map(({ info }) => info.method)).toEqual(["CreateOrder"]);
 });
 
 function readersOf(service: string): string[] {
