@@ -1,4 +1,8 @@
-/** `npm run status`: one row for each process: whether it runs, is ready, where it is, since how many restarts. */
+/**
+ * `npm run status`: one row for each process: whether it runs, is ready, where it is, since how many restarts; which MySQL
+ * member is primary, and from which members each instance reads.
+ */
+import { readsIn, rolesIn } from "./database-use.ts";
 import { httpProbe, tcpProbe } from "./probe.ts";
 import { isAlive, runningStack, type ProcessState } from "./state.ts";
 import { table } from "./screen.ts";
@@ -18,20 +22,29 @@ export async function stackStatus(folder: string): Promise<Status> {
   if (state === undefined)
     return { text: "Heddle is not running here; start it with: npm start", exitCode: NOT_RUNNING };
   const rows = await Promise.all(
-    state.processes.map(async (process) => ({ process, health: await healthOf(process) })),
+    state.processes.map(async (process) => ({
+      process,
+      health: await healthOf(process),
+      metrics: await metricsOf(process),
+    })),
   );
-  const cells = rows.map(({ process, health }) => [
-    process.name,
-    health,
-    String(process.pid),
-    addressesOf(process),
-    String(process.restarts),
-    process.log,
+  const names = new Map(state.processes.map(({ name, addresses }) => [addresses["mysql"], name]));
+  const roles = new Map(rows.flatMap(({ metrics }) => [...rolesIn(metrics)]));
+  const databaseUse = ({ process, metrics }: (typeof rows)[number]) =>
+    roles.get(process.addresses["mysql"] ?? "") ?? readsIn(metrics, (member) => names.get(member) ?? member);
+  const cells = rows.map((row) => [
+    row.process.name,
+    row.health,
+    String(row.process.pid),
+    addressesOf(row.process),
+    databaseUse(row),
+    String(row.process.restarts),
+    row.process.log,
   ]);
   const text = [
     `Heddle is ${state.phase} (launcher pid ${state.launcher.pid})`,
     "",
-    table([["process", "state", "pid", "where", "restarts", "log"], ...cells]),
+    table([["process", "state", "pid", "where", "database", "restarts", "log"], ...cells]),
   ].join("\n");
   const well = state.phase === "up" && rows.every(({ health }) => health === "ready");
   return { text, exitCode: well ? 0 : 1 };
@@ -48,6 +61,16 @@ export function addressesOf({ addresses }: ProcessState): string {
 async function healthOf(process: ProcessState): Promise<string> {
   if (!isAlive(process)) return "dead";
   return (await probeOf(process.addresses)()) ? "ready" : "not ready";
+}
+
+/** What a process says of itself; empty if it does not. */
+async function metricsOf({ addresses }: ProcessState): Promise<string> {
+  if (addresses["admin"] === undefined) return "";
+  const url = `http://${addresses["admin"]}/metrics`;
+  return fetch(url, { signal: AbortSignal.timeout(1000) }).then(
+    (response) => response.text(),
+    () => "",
+  );
 }
 
 function probeOf(addresses: Readonly<Record<string, string>>) {
