@@ -42,7 +42,7 @@ export function memberCnf(member: MemberCnf): string {
     "super_read_only=ON", // the group itself clears it, on the elected primary only
     ...groupSettings(member),
     ...smallSizes(),
-    "max_connections=100",
+    "max_connections=200",
     ...(member.volatile === true ? volatileSettings() : []),
   ]);
 }
