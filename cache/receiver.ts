@@ -3,7 +3,9 @@ import type { Core } from "./core.ts";
 import type { Frame, Hello, Reply } from "./frames.ts";
 import { slotOf } from "../mesh/cache/slots.ts";
 import { isOwner, ownersOf } from "./ownership.ts";
+import { isTombstone } from "./records.ts";
 import { hasSlot } from "./slot-set.ts";
+import type { Change } from "./store/store.ts";
 
 /** What a receiver needs beside the core. */
 export interface ReceiverOptions {
@@ -52,8 +54,10 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     }
     const applied = core.applyHere({ ...change, space });
     if (frame.isLive && applied === "applied") passOn(change.key);
-    // The writer gave it too low a version, or another write won: it must not count this copy.
-    return applied === "applied" || (applied === "older" && !frame.isLive);
+    if (applied === "applied" || (applied === "older" && !frame.isLive)) return true;
+    // A sweep may have brought this very write before. Else the writer gave it too low a version, or another write won:
+    // it must not count this copy.
+    return applied === "older" && isPresent(core, change);
   }
 
   /** Who stands in for an owner sees to it that the owner gets it, even if the writer dies. */
@@ -96,6 +100,13 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       refused = [];
     },
   };
+}
+
+function isPresent({ store }: Core, { key, value, version }: Omit<Change, "space">): boolean {
+  const id = store.find(key);
+  if (id === -1 || store.columns.version[id] !== version) return false;
+  if (value === undefined || isTombstone(store, id)) return value === undefined && isTombstone(store, id);
+  return Buffer.compare(store.arena.valueAt(store.columns.address[id] as number), value) === 0;
 }
 
 function presentVersion(core: Core, key: Uint8Array): number {
