@@ -30,7 +30,7 @@ config.listen = "127.0.0.1:0";
 config.instance ??= create(InstanceSchema);
 config.instance.advertise = runtime.address;
 const mesh = createMesh({ name: "cache", config });
-observeNode(mesh.metrics.registry, runtime.node, runtime.maxBytes);
+observeNode(mesh.metrics.registry, runtime.node, runtime.settings);
 
 const hasRegistry = (config.registry?.endpoints ?? []).length > 0;
 if (!hasRegistry) runtime.joinStatic(config.cache?.members.length ? config.cache.members : [runtime.address]);
@@ -38,7 +38,7 @@ if (!hasRegistry) runtime.joinStatic(config.cache?.members.length ? config.cache
 const served = await serve(mesh, {
   leaseMs: LEASE_MS,
   internal: true,
-  services: [service(CacheService, createCacheService(runtime.node, runtime.maxBytes))],
+  services: [service(CacheService, createCacheService(runtime.node, runtime.settings.maxBytes))],
   stop: async () => {
     await runtime.leave(durationMs(config.drainTimeout, 25_000));
     stopReporting();

@@ -1,5 +1,7 @@
 /** What a node counts, as Prometheus sees it. Read when asked, so that the hot path only adds to plain numbers. */
 import { Counter, Gauge, type Registry } from "prom-client";
+import type { CacheSettings } from "./config.ts";
+import type { Namespace } from "./namespaces.ts";
 import type { CacheNode } from "./node.ts";
 import type { Sender } from "./sender.ts";
 import { warmthOf } from "./warmth.ts";
@@ -8,8 +10,10 @@ import { warmthOf } from "./warmth.ts";
 type Metric<Source> = readonly [name: string, help: string, read: (source: Source) => number];
 
 /** Adds the metrics of a node to a registry. `docs/cache.md` explains them. */
-export function observeNode(registry: Registry, node: CacheNode, maxBytes: number): void {
+export function observeNode(registry: Registry, node: CacheNode, settings: CacheSettings): void {
   const { core } = node;
+  const isOnItsOwn = ({ name }: Namespace) =>
+    settings.namespaces.some((each) => each.name === name && each.maxBytes > 0);
   for (const [name, help, read] of COUNTERS) {
     const counter: Counter = new Counter({
       name,
@@ -29,7 +33,9 @@ export function observeNode(registry: Registry, node: CacheNode, maxBytes: numbe
       collect: () => gauge.set(read(node)),
     });
   }
-  new Gauge({ name: "heddle_cache_max_bytes", help: "The budget.", registers: [registry] }).set(maxBytes);
+  new Gauge({ name: "heddle_cache_max_bytes", help: "The budget.", registers: [registry] }).set(
+    settings.maxBytes,
+  );
   labelled(registry, "heddle_cache_reads_total", "Reads, by what they found.", "result", () => [
     ["hit", core.counts.hits],
     ["stale", core.counts.stale],
@@ -38,9 +44,10 @@ export function observeNode(registry: Registry, node: CacheNode, maxBytes: numbe
   labelled(
     registry,
     "heddle_cache_namespace_bytes",
-    "Bytes of the entries of a namespace.",
+    "Bytes of the entries of a namespace that has a budget of its own.",
     "namespace",
-    () => core.namespaces.all.map(({ name, space }) => [name, core.store.spaceBytes(space)]),
+    () =>
+      core.namespaces.all.filter(isOnItsOwn).map(({ name, space }) => [name, core.store.spaceBytes(space)]),
   );
   for (const [name, help, read] of BY_PEER) {
     labelled(registry, name, help, "peer", () =>

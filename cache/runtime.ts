@@ -4,7 +4,7 @@ import type { Cache as CacheConfig } from "../gen/ts/heddle/config/v1/config_pb.
 import { CACHE_SERVICE, membershipOf, watchMembership } from "../mesh/cache/members.ts";
 import { sleep, systemClock } from "../mesh/clock.ts";
 import type { Resolver } from "../mesh/registry/instances.ts";
-import { cacheSettings } from "./config.ts";
+import { cacheSettings, type CacheSettings } from "./config.ts";
 import { listenFront, type Front } from "./front.ts";
 import { createCacheNode, type CacheNode } from "./node.ts";
 import { createHttp2Transport } from "./transport.ts";
@@ -24,12 +24,12 @@ export interface RuntimeOptions {
 export interface Runtime {
   readonly address: string;
   readonly node: CacheNode;
-  readonly maxBytes: number;
+  readonly settings: CacheSettings;
   /** Goes by the ring of the registry from now on. */
   join(resolver: Resolver): void;
   /** Goes by the ring of these addresses from now on. */
   joinStatic(addresses: readonly string[]): void;
-  /** Waits until what it holds is where it belongs, for at most `timeoutMs`, and stops. */
+  /** Waits until what it holds is where it belongs, or all others have left too, for at most `timeoutMs`; then stops. */
   leave(timeoutMs: number): Promise<void>;
 }
 
@@ -37,7 +37,10 @@ const POLL_MS = 50;
 
 /** Starts a node that is in no ring yet. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const { maxBytes, replicas, namespaces } = cacheSettings(options.config);
+  const settings = cacheSettings(options.config);
+  const { maxBytes, replicas, namespaces } = settings;
+  /** Whether nobody is there any more whom this node could leave anything. */
+  let isLast = () => false;
   const closing = new AbortController();
   let node: CacheNode | undefined;
   const front: Front = await listenFront(options.listen, {
@@ -59,9 +62,10 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   return {
     address,
     node: started,
-    maxBytes,
+    settings,
     join(resolver) {
       const set = resolver.watch(CACHE_SERVICE);
+      isLast = () => set.serving().length === 0;
       void watchMembership(set, replicas, closing.signal, ({ ring }) => started.setRing(ring));
     },
     joinStatic(addresses) {
@@ -70,7 +74,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
     async leave(timeoutMs) {
       const dueAt = systemClock.monotonic() + timeoutMs;
-      while (!started.isHandedOver() && systemClock.monotonic() < dueAt) await sleep(POLL_MS);
+      const isDone = () => started.isHandedOver() || isLast();
+      while (!isDone() && systemClock.monotonic() < dueAt) await sleep(POLL_MS);
       closing.abort();
       started.close();
       await front.close();

@@ -10,7 +10,10 @@ import { observeNode } from "./metrics.ts";
 import { startRuntime, type Runtime } from "./runtime.ts";
 import { reportWarmth, warmthOf } from "./warmth.ts";
 
-const config = create(CacheSchema, { maxBytes: 4n * 1024n * 1024n });
+const config = create(CacheSchema, {
+  maxBytes: 4n * 1024n * 1024n,
+  namespaces: [{ name: "default" }, { name: "own", maxBytes: 1024n * 1024n }],
+});
 
 let nodes: Runtime[] = [];
 afterEach(async () => {
@@ -70,7 +73,7 @@ test("a node that has left the ring is not warm, though it lacks nothing", async
 test("metrics tell what a node does, and nothing of peers that are gone", async () => {
   const [one, two] = (await start(2)) as [Runtime, Runtime];
   const registry = new Registry();
-  observeNode(registry, one.node, one.maxBytes);
+  observeNode(registry, one.node, one.settings);
   join(one, two);
   await until(() => warmthOf(one.node).isWarm && warmthOf(two.node).isWarm);
   expect((await execute(one, OperationKind.GET)).status).toBe(Status.MISS);
@@ -86,8 +89,9 @@ test("metrics tell what a node does, and nothing of peers that are gone", async 
   expect(await value("heddle_cache_writes_total")).toBe(1);
   expect(await value("heddle_cache_entries")).toBe(1);
   expect(await value("heddle_cache_warm")).toBe(1);
-  expect(await value("heddle_cache_max_bytes")).toBe(one.maxBytes);
-  expect(await value('heddle_cache_namespace_bytes{namespace="default"}')).toBeGreaterThan(0);
+  expect(await value("heddle_cache_max_bytes")).toBe(one.settings.maxBytes);
+  expect(await value('heddle_cache_namespace_bytes{namespace="own"}')).toBe(0);
+  expect(await value('heddle_cache_namespace_bytes{namespace="default"}')).toBeUndefined();
   await until(async () => (await value(`heddle_cache_replication_lag_seconds{peer="${two.address}"}`)) === 0);
   one.joinStatic([one.address]);
   expect(await value(`heddle_cache_replication_lag_seconds{peer="${two.address}"}`)).toBeUndefined();
