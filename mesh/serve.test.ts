@@ -3,9 +3,15 @@ import { createClient } from "@connectrpc/connect";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { EchoService } from "../gen/ts/heddle/echo/v1/echo_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../gen/ts/grpc/health/v1/health_pb.ts";
+import {
+  RegistryService,
+  type Instance,
+  type SessionRequest,
+} from "../gen/ts/heddle/registry/v1/registry_pb.ts";
 import { loadConfig } from "./config.ts";
 import { createMesh } from "./mesh.ts";
 import { silentLog } from "./observe/log.ts";
+import { createRpcServer, service } from "./rpc/server.ts";
 import { echoSpec, openChannel } from "./rpc/testing.ts";
 import { createTransport } from "./rpc/transport.ts";
 import { serve, type ServeOptions } from "./serve.ts";
@@ -48,6 +54,27 @@ describe("serve", () => {
     await served.stop();
     await call;
     expect(order).toEqual(["ready", "answered", "stop"]);
+  });
+
+  test("announces the lease that it asks for, and that only the mesh calls it", async () => {
+    const announced = Promise.withResolvers<Instance>();
+    const registry = createRpcServer({ services: [service(RegistryService, { session })] });
+    onTestFinished(() => registry.close());
+    async function* session(requests: AsyncIterable<SessionRequest>) {
+      for await (const { event } of requests) {
+        if (event.case === "leave") return;
+        if (event.case === "register") announced.resolve(event.value);
+        yield { event: { case: "lease" as const, value: {} } };
+      }
+    }
+    const config = loadConfig([], { HEDDLE__REGISTRY__ENDPOINTS: await registry.listen("127.0.0.1:0") });
+    const mesh = createMesh({ name: "echo", config, log: silentLog });
+    const options = { services: [echoSpec()], signals: false, lameDuckMs: 0, leaseMs: 3000, internal: true };
+    const served = await serve(mesh, options);
+    onTestFinished(() => served.stop());
+    const { leaseTtl, internal } = await announced.promise;
+    expect(leaseTtl).toEqual(durationFromMs(3000));
+    expect(internal).toBe(true);
   });
 
   test("says which address is taken", async () => {

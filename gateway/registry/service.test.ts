@@ -1,10 +1,12 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { createValidator } from "@bufbuild/protovalidate";
 import { Code, createRouterTransport, createClient, type ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Reason } from "../../gen/ts/heddle/error/v1/error_pb.ts";
 import {
   InstanceState,
+  RegisterRequestSchema,
   RegistryService,
   type SessionRequestSchema,
   type SessionResponse,
@@ -77,6 +79,17 @@ describe("unary calls", () => {
     const instance = instanceOf(1, { leaseTtl: durationFromMs(3000) });
     expect((await client.register({ instance })).lease).toMatchObject(brief);
     expect((await client.heartbeat({ instanceId: idOf(1) })).lease).toMatchObject(brief);
+  });
+
+  test.each([
+    [2999, "invalid"],
+    [3000, "valid"],
+    [60_000, "valid"],
+    [60_001, "invalid"],
+  ])("a lease of %i ms is %s", (leaseMs, kind) => {
+    const instance = instanceOf(1, { leaseTtl: durationFromMs(leaseMs) });
+    const request = create(RegisterRequestSchema, { instance });
+    expect(createValidator().validate(RegisterRequestSchema, request).kind).toBe(kind);
   });
 
   test("resolve only what may be called", async () => {
