@@ -2,32 +2,51 @@
  * Sends a change that was applied here to the others that ought to hold it, and tells when enough of them have. A node
  * that cannot be reached is replaced by the next in order of preference, its stand-in.
  */
+import type { Clock } from "../mesh/clock.ts";
 import type { Core } from "./core.ts";
 import type { Frame } from "./frames.ts";
 import type { AckLevel } from "./namespaces.ts";
 import type { Waiter } from "./sender.ts";
 import type { Change } from "./store/store.ts";
-import type { Timed, Timeouts } from "./timeouts.ts";
+import { createTimeouts, type Timed, type Timeouts } from "./timeouts.ts";
 
 /** Where nobody can be reached, all are tried again after so long. */
 const RETRY_MS = 20;
+/** A node that has not answered after so long gets a stand-in, even if it is thought to be well. */
+const PATIENCE_MS = 300;
+/** How long a write waits for its copies in all. */
+export const COPIES_MS = 1000;
+
+/** What all writes of a node wait with. */
+export interface Waits {
+  readonly patience: Timeouts;
+  readonly rest: Timeouts;
+}
+
+/** Makes the waits of a node. */
+export function createWaits(clock: Clock): Waits {
+  return {
+    patience: createTimeouts(clock, PATIENCE_MS),
+    rest: createTimeouts(clock, COPIES_MS - PATIENCE_MS),
+  };
+}
 
 /** Begins; `done` is called once with how many nodes have applied the change, this one included. */
 export function copyToOthers(
   core: Core,
-  timeouts: Timeouts,
+  waits: Waits,
   slot: number,
   change: Change,
   level: AckLevel,
   done: (copies: number) => void,
 ): void {
-  new Copying(core, timeouts, slot, change, level, done).start();
+  new Copying(core, waits, slot, change, level, done).start();
 }
 
 /** A class, for there is one for each write. */
 class Copying implements Waiter, Timed {
   readonly #core: Core;
-  readonly #timeouts: Timeouts;
+  readonly #waits: Waits;
   readonly #level: AckLevel;
   readonly #done: (copies: number) => void;
   readonly #frame: Frame;
@@ -40,12 +59,13 @@ class Copying implements Waiter, Timed {
   /** Bits of those that could not be reached. */
   #unreached = 0;
   #isWaiting = false;
+  #isPatient = true;
   #copies = 1;
   #isSettled = false;
 
   constructor(
     core: Core,
-    timeouts: Timeouts,
+    waits: Waits,
     slot: number,
     change: Change,
     level: AckLevel,
@@ -53,7 +73,7 @@ class Copying implements Waiter, Timed {
   ) {
     const ring = core.ring();
     this.#core = core;
-    this.#timeouts = timeouts;
+    this.#waits = waits;
     this.#level = level;
     this.#done = done;
     this.#frame = { kind: "append", change, condition: undefined, isLive: true };
@@ -72,7 +92,7 @@ class Copying implements Waiter, Timed {
     }
     for (; reached < needed; reached++) this.#askNext();
     if (this.#level === "one" || needed === 0) return this.#settle();
-    if (!this.#isSettled) this.#timeouts.add(this);
+    if (!this.#isSettled) this.#waits.patience.add(this);
   }
 
   applied(): void {
@@ -89,7 +109,10 @@ class Copying implements Waiter, Timed {
   }
 
   timedOut(): void {
-    this.#settle();
+    if (!this.#isPatient) return this.#settle();
+    this.#isPatient = false;
+    this.#waits.rest.add(this);
+    this.#askNext();
   }
 
   /** Sends it to a node; false if that cannot be reached. An owner that cannot be gets it by a sweep later. */
@@ -130,7 +153,7 @@ class Copying implements Waiter, Timed {
   #settle(): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#timeouts.remove(this);
+    (this.#isPatient ? this.#waits.patience : this.#waits.rest).remove(this);
     this.#done(this.#copies);
   }
 }

@@ -8,7 +8,7 @@ import { Ack, OperationKind, Status } from "../gen/ts/heddle/cache/v1/cache_serv
 import { hash53 } from "../mesh/cache/hash.ts";
 import { result, type Operation, type Result } from "../mesh/cache/session-codec.ts";
 import { slotOf } from "../mesh/cache/slots.ts";
-import { copyToOthers } from "./copying.ts";
+import { COPIES_MS, copyToOthers, createWaits } from "./copying.ts";
 import type { Core } from "./core.ts";
 import type { Frame } from "./frames.ts";
 import type { Lease } from "./leases.ts";
@@ -27,8 +27,6 @@ export interface Writes {
 
 /** A deletion is remembered for at least this long, unless its namespace says otherwise. */
 export const TOMBSTONE_MS = 120_000;
-/** How long a write waits for its copies. */
-const ACK_TIMEOUT_MS = 1000;
 
 const NO_TAGS: readonly number[] = [];
 
@@ -38,7 +36,8 @@ type Answer = (result: Result) => void;
 export function createWrites(core: Core): Writes {
   /** Writes that wait for a conditional write of the same key. */
   const locked = new Map<string, (() => void)[]>();
-  const timeouts = createTimeouts(core.clock, ACK_TIMEOUT_MS);
+  const timeouts = createTimeouts(core.clock, COPIES_MS);
+  const waits = createWaits(core.clock);
 
   function write(op: Operation, answer: Answer): void {
     const waiting = locked.size > 0 ? locked.get(textOf(op.key)) : undefined;
@@ -89,7 +88,7 @@ export function createWrites(core: Core): Writes {
     const applied = core.applyHere(change);
     if (applied !== "applied")
       return answer(result({ id: op.id, status: Status.EXHAUSTED, message: "the entry does not fit" }));
-    copyToOthers(core, timeouts, slot, change, level, (copies) =>
+    copyToOthers(core, waits, slot, change, level, (copies) =>
       answer(written(core, op, change.version, copies, level)),
     );
   }
