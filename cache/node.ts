@@ -140,7 +140,7 @@ export function createCacheNode(options: NodeOptions): CacheNode {
   };
   const writes = createWrites(core);
   const invalidations = createInvalidations(core);
-  const upkeep = createUpkeep(core, becameWarm);
+  const upkeep = createUpkeep(core, { warm: becameWarm, woke: catchUp });
 
   /** A deletion may be forgotten once every owner has applied it. */
   function isHeardOf(entry: number): boolean {
@@ -199,6 +199,14 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     const names = [...senders.keys()];
     for (const sender of senders.values()) sender.close();
     for (const name of names) senders.set(name, connect(name));
+  }
+
+  /** Others may have taken writes in this node's place: it says nothing is missing until they have sent what it missed. */
+  function catchUp(): void {
+    upkeep.doubtAll();
+    // A new stream begins with a sweep.
+    for (const stream of inbound) stream.close();
+    inbound.clear();
   }
 
   /** Streams on which this node receives; their senders hear of its ring and of what it is warm for. */

@@ -19,6 +19,8 @@ export interface Upkeep {
   peerChanged(): void;
   /** Drops at once what is not this node's and not new: others may have forgotten that it was deleted. */
   dropForeign(): void;
+  /** This node is warm for nothing any more, until others say so. */
+  doubtAll(): void;
   close(): void;
 }
 
@@ -31,9 +33,19 @@ const FOREIGN_MS = 60_000;
 /** A slot that nobody can fill counts as filled after this long. */
 const COLD_MS = 15_000;
 const DECIDE_EVERY_MS = 1000;
+/** Clients give a write to a stand-in only after the primary has said nothing for longer than this. */
+const PAUSED_MS = 900;
 
-/** Starts the upkeep. `onWarm` is called when the node has become warm for a slot, or is no longer. */
-export function createUpkeep(core: Core, onWarm: () => void): Upkeep {
+/** What a node does when its upkeep finds something. */
+export interface UpkeepEvents {
+  /** The node has become warm for a slot, or is no longer. */
+  warm(): void;
+  /** The process stood still for so long that others may have taken writes in its place. */
+  woke(): void;
+}
+
+/** Starts the upkeep. */
+export function createUpkeep(core: Core, events: UpkeepEvents): Upkeep {
   const { store, clock, warm } = core;
   /** Before deletions are forgotten elsewhere. */
   const foreignMs = Math.min(FOREIGN_MS, core.maxAbsenceMs);
@@ -44,12 +56,15 @@ export function createUpkeep(core: Core, onWarm: () => void): Upkeep {
   /** Slots that this node owns and is not warm for, and perhaps some that it has become warm for. */
   let cold: number[] = [];
   let nextDecision = 0;
+  let lastTick = clock.monotonic();
   let cancel = clock.after(TICK_MS, tick);
 
   function tick(): void {
     cancel = clock.after(TICK_MS, tick);
-    store.expire(STEP);
     const now = clock.monotonic();
+    if (now - lastTick > PAUSED_MS) events.woke();
+    lastTick = now;
+    store.expire(STEP);
     if (now >= nextDrop && dropAt === -1) {
       nextDrop = now + DROP_EVERY_MS;
       dropAt = 0;
@@ -58,7 +73,7 @@ export function createUpkeep(core: Core, onWarm: () => void): Upkeep {
     if (now < nextDecision) return;
     decideWarm(now);
     // Who could fill this node is reminded of it.
-    if (cold.length > 0) onWarm();
+    if (cold.length > 0) events.warm();
   }
 
   /** Drops entries of slots that are not this node's, once the owners can be reached and need nothing from here. */
@@ -102,7 +117,7 @@ export function createUpkeep(core: Core, onWarm: () => void): Upkeep {
       warm.set(slot, true);
       return false;
     });
-    if (cold.length !== before) onWarm();
+    if (cold.length !== before) events.warm();
   }
 
   function listCold(): void {
@@ -126,6 +141,14 @@ export function createUpkeep(core: Core, onWarm: () => void): Upkeep {
     },
     peerChanged: () => decideWarm(clock.monotonic()),
     dropped: () => listCold(),
+    doubtAll() {
+      const now = clock.monotonic();
+      for (let slot = 0; slot < SLOT_COUNT; slot++) {
+        if (warm.set(slot, false)) ownedSince[slot] = now;
+      }
+      listCold();
+      decideWarm(now);
+    },
     dropForeign() {
       const ring = core.ring();
       for (let id = 0; id < store.highWater; id++) if (isForeign(ring, id)) store.drop(id);
