@@ -12,7 +12,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { WINDOW_BYTES } from "../mesh/cache/batches.ts";
+import { widenWindow, WINDOW_BYTES } from "../mesh/cache/batches.ts";
 import type { CacheNode } from "./node.ts";
 import { serveSession, type Unread } from "./session.ts";
 import { serveReplication } from "./transport.ts";
@@ -48,7 +48,7 @@ export async function listenFront(address: string, options: FrontOptions): Promi
   const inner = createInner(() => options.behind());
   server.on("session", (session) => {
     sessions.add(session);
-    session.setLocalWindowSize(WINDOW_BYTES * 2);
+    widenWindow(session);
     session.on("close", () => sessions.delete(session));
     session.on("error", () => session.destroy());
   });

@@ -1,6 +1,6 @@
 /** Replication streams over HTTP/2: what the node's state machines send, as gRPC. */
 import { connect, type ClientHttp2Stream, type ServerHttp2Stream } from "node:http2";
-import { createBatches, WINDOW_BYTES } from "../mesh/cache/batches.ts";
+import { createBatches, widenWindow, WINDOW_BYTES } from "../mesh/cache/batches.ts";
 import { createDeframer, FRAME_HEADER_BYTES, writeFrameHeader } from "../mesh/cache/framing.ts";
 import type { Frame, Hello, Inbound, Reply, Transport } from "./frames.ts";
 import type { CacheNode } from "./node.ts";
@@ -9,14 +9,16 @@ import { readFrames, readReplies, replyBytes, writeFrame, writeHello } from "./r
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** A node that says nothing for so long is gone, even if its host still holds the connection. */
 const SILENCE_MS = 5000;
-const PING_MS = 1000;
+/** A connection that takes so long is tried anew: the network may be whole again, and its own retries are far apart. */
+const CONNECT_MS = 1000;
+const PING_MS = 500;
 
 /** Opens streams to the addresses of nodes. */
 export function createHttp2Transport(addressOf: (node: string) => string): Transport {
   return {
     open(node, hello, events) {
       const http = connect(`http://${addressOf(node)}`, { settings: { initialWindowSize: WINDOW_BYTES } });
-      http.once("connect", () => http.setLocalWindowSize(WINDOW_BYTES * 2));
+      http.once("connect", () => widenWindow(http));
       const stream = http.request({
         ":method": "POST",
         ":path": "/heddle.cache.v1.ReplicationService/Replicate",
@@ -32,9 +34,11 @@ export function createHttp2Transport(addressOf: (node: string) => string): Trans
         if (isLost) setImmediate(() => events.lost());
       };
       let heardAt = performance.now();
-      const heard = () => (heardAt = performance.now());
+      const heard = (error: Error | null) => {
+        if (error === null) heardAt = performance.now();
+      };
       const pings = setInterval(() => {
-        if (performance.now() - heardAt > SILENCE_MS) end(true);
+        if (performance.now() - heardAt > (http.connecting ? CONNECT_MS : SILENCE_MS)) end(true);
         else if (!http.connecting) http.ping(heard);
       }, PING_MS).unref();
       receive(

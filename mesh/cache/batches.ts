@@ -2,7 +2,7 @@
  * Collects messages for a stream and sends them once an event-loop turn: one write for however many operations a turn
  * brings. It is what makes a stream ten times cheaper than a call for each operation.
  */
-import type { Http2Stream } from "node:http2";
+import type { Http2Session, Http2Stream } from "node:http2";
 import { FRAME_HEADER_BYTES, writeFrameHeader } from "./framing.ts";
 import { WireWriter } from "./wire.ts";
 
@@ -57,3 +57,9 @@ export const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
 /** Settings of both sides: windows that hold what a round trip at full speed needs. */
 export const WINDOW_BYTES = 8 * 1024 * 1024;
+
+/** Lets the other side send more before this one has read. */
+export function widenWindow(session: Http2Session): void {
+  // A session that was given up while it connected may connect all the same.
+  if (!session.destroyed) session.setLocalWindowSize(WINDOW_BYTES * 2);
+}

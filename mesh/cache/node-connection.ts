@@ -4,7 +4,7 @@
  */
 import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import type { Clock } from "../clock.ts";
-import { createBatches, WINDOW_BYTES, type Batches } from "./batches.ts";
+import { createBatches, widenWindow, WINDOW_BYTES, type Batches } from "./batches.ts";
 import { createDeframer } from "./framing.ts";
 import { createAnswerTimes } from "./hedge.ts";
 import { Unreachable, type Connection, type Receiver } from "./route.ts";
@@ -48,6 +48,8 @@ const STEPS_PER_DEADLINE = 5;
 const SAMPLE = 16;
 /** A node that could not be reached is not tried again for this long. */
 const BACKOFF_MS = 200;
+/** Where nothing comes, a node that is alive answers a ping within this. */
+const PROBE_MS = 1000;
 /** A node that reads so slowly is as good as gone. */
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 
@@ -65,6 +67,7 @@ export function createNodeConnection(
   let nextId = 1;
   let retryAt = 0;
   let isSweeping = false;
+  let probed: Session | undefined;
   let isClosed = false;
   const down = new Unreachable(`cache node ${address} is down`, { maybeExecuted: false });
   const notReading = new Unreachable(`cache node ${address} does not read`, {
@@ -80,7 +83,7 @@ export function createNodeConnection(
     const http = connect(`http://${address}`, {
       settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
     });
-    http.once("connect", () => http.setLocalWindowSize(WINDOW_BYTES * 2));
+    http.once("connect", () => widenWindow(http));
     const stream = http.request({
       ":method": "POST",
       ":path": "/heddle.cache.v1.CacheService/Session",
@@ -155,10 +158,23 @@ export function createNodeConnection(
     }
   }
 
+  /** A connection can be dead without anybody having said so: a network that is cut says nothing. */
+  function probe(opened: Session): void {
+    if (probed === opened) return;
+    probed = opened;
+    const giveUp = () => session === opened && probed === opened && lost("it does not answer");
+    const cancel = clock.after(PROBE_MS, () => setImmediate(giveUp));
+    opened.http.ping(() => {
+      cancel();
+      if (probed === opened) probed = undefined;
+    });
+  }
+
   function endOverdue(now: number): void {
     for (const [id, { dueAt, receiver }] of waiting) {
       if (dueAt > now) continue;
       waiting.delete(id);
+      if (session !== undefined) probe(session);
       receiver.unreachable(silent);
     }
   }
