@@ -23,6 +23,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** `msg` of the log line that says that it is ready. */
   readonly readyMessage: string;
+  /** What to put in front of the command, such as what runs it in a network namespace and then replaces itself. */
+  readonly inside?: readonly string[];
 }
 
 /** Clock ticks a second in /proc (USER_HZ): 100 on every Linux that Node runs on. */
@@ -30,7 +32,8 @@ const TICK_US = 10_000;
 
 /** Starts `node ARGS…`; resolves once it is ready, rejects if it ends before. */
 export async function startNode(args: readonly string[], options: StartOptions): Promise<NodeProcess> {
-  const child = spawn(process.execPath, args, {
+  const [command, ...rest] = [...(options.inside ?? []), process.execPath, ...args] as [string, ...string[]];
+  const child = spawn(command, rest, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
   });

@@ -20,7 +20,7 @@ import { sleep } from "../../../mesh/clock.ts";
 import { createDatabase, type Database } from "../../../mesh/sql/database.ts";
 import { migrate } from "../../../mesh/sql/migrate.ts";
 import { LOAD_TABLES, startLoad } from "./load.ts";
-import { createNetwork, whyNoNamespaces, type Network } from "./namespaces.ts";
+import { createNetwork, whyNoNamespaces, type Network } from "../../support/namespaces.ts";
 
 const MAJORITY_WRITES_MS = 9_000;
 const ISOLATED_REFUSES_MS = 12_000;
