@@ -87,6 +87,29 @@ describe("three nodes and a client", () => {
     expect(holders).toHaveLength(2);
   });
 
+  test("do not give an old value that a node holds without owning it, except as a stand-in", async () => {
+    const key = Buffer.from("shop:former");
+    const [, , former] = (cluster.nodes[0] as Runtime).node.core.ring().owners(slotOf(key));
+    const { node } = cluster.nodes.find(({ address }) => address === former) as Runtime;
+    node.core.store.apply({
+      key,
+      value: Buffer.from("old"),
+      version: node.core.versions.next(),
+      expireAt: Infinity,
+      graceMs: 0,
+      tags: [],
+      encoding: 0,
+      space: 1,
+      loadMs: 0,
+    });
+    const statuses: Status[] = [];
+    for (const standIn of [false, true]) {
+      const op = operation({ kind: OperationKind.GET, key, standIn });
+      node.execute(op, ({ status }) => statuses.push(status));
+    }
+    expect(statuses).toEqual([Status.NOT_OWNER, Status.OK]);
+  });
+
   test("forget what is deleted", async () => {
     await cluster.cache.set("b", "one");
     expect(await cluster.cache.delete("b")).toBe(true);

@@ -15,8 +15,10 @@ const MAX_WAIT_MS = 10_000;
 /** Answers a GET, now or later. */
 export function read(core: Core, op: Operation, answer: (result: Result) => void): void {
   const slot = slotOf(op.key);
-  const place = core.ring().place(slot, core.self);
-  if (place === -1) return answer(notOwner(core, op, slot));
+  const ring = core.ring();
+  const place = ring.place(slot, core.self);
+  // What a former owner holds may be old.
+  if (place === -1 || (place >= ring.replicas && !op.standIn)) return answer(notOwner(core, op, slot));
   if (op.minVersion > core.store.slotVersion(slot) && !(place === 0 && core.warm.has(slot))) {
     // What it lacks is on its way, or this is not the copy to ask.
     core.clock.after(FRESH_WAIT_MS, () => {

@@ -116,10 +116,10 @@ class Route implements Receiver {
           return this.#redirect(answer.owners);
         this.#coldest ??= this.#nodes[this.#at - 1];
         this.#problem = "the nodes that own the key are being filled";
-        return this.next();
+        return this.#askStandIn();
       case Status.NOT_FRESH:
         this.#problem = "no copy is as fresh as asked";
-        return this.next();
+        return this.#askStandIn();
       case Status.NOT_OWNER:
         return this.#redirect(answer.owners);
       default:
@@ -147,6 +147,11 @@ class Route implements Receiver {
     this.#problem = error.message;
     if (error.isSilent) (this.#silent ??= new Set()).add(this.#nodes[this.#at - 1] as string);
     if (this.#isAskedCold || (isConditional(this.#op) && error.maybeExecuted)) return this.#fail();
+    this.#askStandIn();
+  }
+
+  /** The nodes so far could not answer: those that do not own the key may. */
+  #askStandIn(): void {
     this.#op.standIn = true;
     this.next();
   }
