@@ -35,6 +35,8 @@ export type Frame =
     }
   | { readonly kind: "tag"; readonly clock: TagClock; readonly raise: boolean }
   | { readonly kind: "swept"; readonly slots: Uint8Array }
+  /** Fingerprints of the slots in `slots`, in order: what the receiver ought to have at this place of the stream. */
+  | { readonly kind: "audit"; readonly slots: Uint8Array; readonly prints: readonly number[] }
   | RingFrame;
 
 /** The sender goes by this ring now, and is warm for these slots. */
@@ -50,6 +52,8 @@ export type Reply =
   /** Frames up to this number are applied, or refused if they are listed. */
   | { readonly kind: "applied"; readonly upTo: number; readonly refused: readonly number[] }
   | { readonly kind: "raised"; readonly clock: TagClock }
+  /** Slots that differ from what the sender holds. */
+  | { readonly kind: "differs"; readonly slots: Uint8Array }
   | RingFrame;
 
 /** A stream that this node opened. Frames arrive in order or the stream is lost. */

@@ -81,6 +81,11 @@ const COUNTERS: readonly Metric<CacheNode>[] = [
     "Changes refused because the sender's clock runs ahead.",
     ({ core }) => core.counts.fromFuture,
   ],
+  [
+    "heddle_cache_audit_alarms_total",
+    "Slots found to differ on two nodes without cause.",
+    ({ core }) => core.counts.auditAlarms,
+  ],
 ];
 
 const GAUGES: readonly Metric<CacheNode>[] = [

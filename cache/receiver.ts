@@ -1,10 +1,11 @@
 /** The receiving end of another node's stream: applies frames in order and says how far it has come. */
+import { createAuditor } from "./auditing.ts";
 import type { Core } from "./core.ts";
 import type { Frame, Hello, Reply } from "./frames.ts";
 import { slotOf } from "../mesh/cache/slots.ts";
 import { isOwner, ownersOf } from "./ownership.ts";
 import { isTombstone } from "./records.ts";
-import { hasSlot } from "./slot-set.ts";
+import { createSlotSet, hasSlot } from "./slot-set.ts";
 import type { Change } from "./store/store.ts";
 
 /** What a receiver needs beside the core. */
@@ -32,6 +33,7 @@ export interface Receiver {
 export function createReceiver(options: ReceiverOptions): Receiver {
   const { core, from } = options;
   const send = (reply: Reply) => options.send(reply);
+  const auditor = createAuditor(core);
   let applied = 0;
   let refused: number[] = [];
 
@@ -68,6 +70,16 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     for (const owner of ownersOf(ring, slot)) if (owner !== from.node) core.sender(owner)?.missed();
   }
 
+  /** Both sides send all that they hold, and the greatest versions stay. */
+  function repair(slots: readonly number[]): void {
+    if (slots.length === 0) return;
+    core.counts.auditAlarms += slots.length;
+    const bits = createSlotSet();
+    for (const slot of slots) bits.set(slot, true);
+    send({ kind: "differs", slots: bits.bits });
+    core.sender(from.node)?.fill(slots);
+  }
+
   function becomeWarm(slots: Uint8Array): void {
     let hasChanged = false;
     const ring = core.ring();
@@ -93,6 +105,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
         send({ kind: "raised", clock: { ...frame.clock, version } });
       } else if (frame.kind === "swept") {
         becomeWarm(frame.slots);
+      } else if (frame.kind === "audit") {
+        repair(auditor.differing(frame));
       }
     },
     acknowledge() {

@@ -69,9 +69,10 @@ describe("frames", () => {
     const frames: Frame[] = [
       { kind: "tag", clock: { tag: 2 ** 50, version: 7, soft: false }, raise: true },
       { kind: "swept", slots: Buffer.from([0, 9]) },
+      { kind: "audit", slots: Buffer.from([5]), prints: [7, 2 ** 52] },
       { kind: "ring", digest: "ff", warm: Buffer.from([3]) },
     ];
-    expect(read(written(frames)).map((frame) => frame.kind)).toEqual(["tag", "swept", "ring"]);
+    expect(read(written(frames)).map((frame) => frame.kind)).toEqual(["tag", "swept", "audit", "ring"]);
     expect(read(written(frames))[0]).toEqual(frames[0]);
   });
 
@@ -112,6 +113,7 @@ test("replies are read as they were written", () => {
     { kind: "applied", upTo: 2 ** 40, refused: [] },
     { kind: "applied", upTo: 9, refused: [3, 4] },
     { kind: "raised", clock: { tag: 5, version: 6, soft: false } },
+    { kind: "differs", slots: new Uint8Array([3]) },
     { kind: "ring", digest: "ab", warm: new Uint8Array([7]) },
   ];
   for (const reply of replies) {

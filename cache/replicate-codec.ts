@@ -93,6 +93,7 @@ export function replyBytes(reply: Reply): Uint8Array {
   const message = create(ReplicateResponseSchema);
   if (reply.kind === "hello") message.hello = helloMessage(reply.hello);
   else if (reply.kind === "raised") message.raised = [tagMessage(reply.clock)];
+  else if (reply.kind === "differs") message.differs = reply.slots;
   else message.ring = { $typeName: "heddle.cache.v1.RingNotice", digest: reply.digest, warm: reply.warm };
   return toBinary(ReplicateResponseSchema, message);
 }
@@ -129,6 +130,7 @@ export function readReplies(bytes: Uint8Array, each: (reply: Reply) => void): vo
   if (message.ring !== undefined)
     each({ kind: "ring", digest: message.ring.digest, warm: message.ring.warm });
   for (const raised of message.raised) each({ kind: "raised", clock: tagOf(raised) });
+  if (message.differs.length > 0) each({ kind: "differs", slots: message.differs });
   if (message.applied === 0n) return;
   each({ kind: "applied", upTo: Number(message.applied), refused: message.refused.map(Number) });
 }
@@ -184,6 +186,8 @@ function readColdFrame(
   else if (kind.case === "tagClock")
     onFrame({ kind: "tag", clock: tagOf(kind.value), raise: kind.value.raise });
   else if (kind.case === "swept") onFrame({ kind: "swept", slots: kind.value.slots });
+  else if (kind.case === "audit")
+    onFrame({ kind: "audit", slots: kind.value.slots, prints: kind.value.prints.map(Number) });
   else if (kind.case === "ring") onFrame({ kind: "ring", digest: kind.value.digest, warm: kind.value.warm });
 }
 
@@ -191,6 +195,10 @@ function coldFrame(frame: Exclude<Frame, Append>) {
   if (frame.kind === "tag") {
     const value = { ...tagMessage(frame.clock), raise: frame.raise };
     return create(FrameSchema, { kind: { case: "tagClock", value } });
+  }
+  if (frame.kind === "audit") {
+    const value = { slots: frame.slots, prints: frame.prints.map(BigInt) };
+    return create(FrameSchema, { kind: { case: "audit", value } });
   }
   if (frame.kind === "swept")
     return create(FrameSchema, { kind: { case: "swept", value: { slots: frame.slots } } });

@@ -47,6 +47,8 @@ export interface Sender {
   isAvailable(): boolean;
   /** Whether the other node holds all that it ought to, as far as this node knows. */
   isSynced(): boolean;
+  /** Whether all that it ought to hold has been sent to it. */
+  isComplete(): boolean;
   /** Whether it has applied the change with this count. */
   hasApplied(seq: number): boolean;
   /** Sends a change that has just been applied here. */
@@ -176,6 +178,8 @@ export function createSender(options: SenderOptions): Sender {
         return onApplied(reply.upTo, reply.refused);
       case "raised":
         return options.onRaised(reply.clock);
+      case "differs":
+        return fill(slotsOf(reply.slots));
       case "ring":
         ringDigest = reply.digest;
         warm = reply.warm;
@@ -263,6 +267,11 @@ export function createSender(options: SenderOptions): Sender {
     }
   }
 
+  function fill(slots: readonly number[]): void {
+    for (const slot of slots) full.set(slot, true);
+    if (isUp()) startSweep();
+  }
+
   /** Says again what this node is warm for, if the other one has everything and has not drawn the conclusion yet. */
   function announceWarm(): void {
     // A sweep that runs says it at its end.
@@ -282,6 +291,7 @@ export function createSender(options: SenderOptions): Sender {
   }
 
   const isUp = () => link !== undefined && peer !== undefined;
+  const isComplete = () => isUp() && !isBehind && full.size === 0 && sweep === undefined;
   open();
 
   return {
@@ -318,8 +328,9 @@ export function createSender(options: SenderOptions): Sender {
       const first = unacked[0];
       return first === undefined || clock.monotonic() - first.sentAt < UNRESPONSIVE_MS;
     },
-    isSynced: () => isUp() && !isBehind && full.size === 0 && sweep === undefined && unacked.length === 0,
-    hasApplied: (seq) => isUp() && !isBehind && sweep === undefined && full.size === 0 && synced >= seq,
+    isSynced: () => isComplete() && unacked.length === 0,
+    isComplete,
+    hasApplied: (seq) => isComplete() && synced >= seq,
     append(frame, seq, waiter) {
       if (!isUp() || unackedBytes >= CREDIT_BYTES) {
         isBehind = true;
@@ -338,10 +349,7 @@ export function createSender(options: SenderOptions): Sender {
       clock.after(MISSED_MS, () => isBehind && unackedBytes < CREDIT_BYTES && startSweep());
     },
     announceWarm,
-    fill(slots) {
-      for (const slot of slots) full.set(slot, true);
-      if (isUp()) startSweep();
-    },
+    fill,
     close() {
       closed = true;
       cancelTimer();

@@ -5,6 +5,7 @@
 import type { Ring } from "../mesh/cache/ring.ts";
 import { SLOT_COUNT } from "../mesh/cache/slots.ts";
 import { versionTimeMs } from "../mesh/cache/version.ts";
+import { auditFor } from "./auditing.ts";
 import type { Core } from "./core.ts";
 import { isOwner, ownersOf } from "./ownership.ts";
 import { hasSlot } from "./slot-set.ts";
@@ -33,6 +34,7 @@ const FOREIGN_MS = 60_000;
 /** A slot that nobody can fill counts as filled after this long. */
 const COLD_MS = 15_000;
 const DECIDE_EVERY_MS = 1000;
+const AUDIT_EVERY_MS = 10_000;
 /** Clients give a write to a stand-in only after the primary has said nothing for longer than this. */
 const PAUSED_MS = 900;
 
@@ -52,6 +54,7 @@ export function createUpkeep(core: Core, events: UpkeepEvents): Upkeep {
   /** When the node became an owner of a slot, or ceased to be, on the monotonic clock. */
   const ownedSince = new Float64Array(SLOT_COUNT);
   let nextDrop = clock.monotonic() + DROP_EVERY_MS;
+  let nextAudit = clock.monotonic() + AUDIT_EVERY_MS;
   let dropAt = -1;
   /** Slots that this node owns and is not warm for, and perhaps some that it has become warm for. */
   let cold: number[] = [];
@@ -70,10 +73,18 @@ export function createUpkeep(core: Core, events: UpkeepEvents): Upkeep {
       dropAt = 0;
     }
     if (dropAt !== -1) dropSome();
+    if (now >= nextAudit) {
+      nextAudit = now + AUDIT_EVERY_MS;
+      audit();
+    }
     if (now < nextDecision) return;
     decideWarm(now);
     // Who could fill this node is reminded of it.
     if (cold.length > 0) events.warm();
+  }
+
+  function audit(): void {
+    for (const sender of core.senders()) if (sender.isComplete()) sender.notify(auditFor(core, sender.node));
   }
 
   /** Drops entries of slots that are not this node's, once the owners can be reached and need nothing from here. */

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { slotOf } from "../../mesh/cache/slots.ts";
+import type { CacheNode } from "../node.ts";
 import { runSchedule, type Fault } from "./schedule.ts";
-import type { Mutations } from "./world.ts";
+import { createWorld, type Mutations } from "./world.ts";
 
 const SEEDS = 24;
 
@@ -44,4 +46,29 @@ describe("the checkers find planted bugs:", () => {
   test("reads at a replica are not linearizable", () => {
     expect(find({ readReplica: true }, "none", /no order/)).toBe(true);
   });
+});
+
+test("copies that differ without cause are found by their fingerprints, and made equal", () => {
+  const ids = ["n1", "n2", "n3"];
+  const world = createWorld(1, ids);
+  for (const id of ids) world.start(id);
+  world.publish(ids);
+  world.run(2000);
+  const key = Buffer.from("n:a");
+  const [primary = "", replica = ""] = world.ring().owners(slotOf(key));
+  const { core } = world.node(replica) as CacheNode;
+  core.store.apply({
+    key,
+    value: Buffer.from("nobody sent this"),
+    version: core.versions.next(),
+    expireAt: Infinity,
+    graceMs: 0,
+    tags: [],
+    encoding: 0,
+    space: 1,
+    loadMs: 0,
+  });
+  world.run(60_000);
+  expect(core.counts.auditAlarms).toBe(1);
+  expect(world.node(primary)?.core.store.find(key)).not.toBe(-1);
 });

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file heddle/cache/v1/replication_service.proto.
  */
 export const file_heddle_cache_v1_replication_service: GenFile = /*@__PURE__*/
-  fileDesc("CiloZWRkbGUvY2FjaGUvdjEvcmVwbGljYXRpb25fc2VydmljZS5wcm90bxIPaGVkZGxlLmNhY2hlLnYxIjoKEFJlcGxpY2F0ZVJlcXVlc3QSJgoGZnJhbWVzGAEgAygLMhYuaGVkZGxlLmNhY2hlLnYxLkZyYW1lIukBCgVGcmFtZRInCgVoZWxsbxgBIAEoCzIWLmhlZGRsZS5jYWNoZS52MS5IZWxsb0gAEikKBmFwcGVuZBgCIAEoCzIXLmhlZGRsZS5jYWNoZS52MS5BcHBlbmRIABIuCgl0YWdfY2xvY2sYAyABKAsyGS5oZWRkbGUuY2FjaGUudjEuVGFnQ2xvY2tIABInCgVzd2VwdBgEIAEoCzIWLmhlZGRsZS5jYWNoZS52MS5Td2VwdEgAEisKBHJpbmcYBSABKAsyGy5oZWRkbGUuY2FjaGUudjEuUmluZ05vdGljZUgAQgYKBGtpbmQirwEKBUhlbGxvEgwKBG5vZGUYASABKAkSDwoHYm9vdF9pZBgCIAEoCRITCgtyaW5nX2RpZ2VzdBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgGEhEKCW11c3RfZHJvcBgFIAEoCBIMCgR3YXJtGAYgASgMEi0KCnRhZ19jbG9ja3MYByADKAsyGS5oZWRkbGUuY2FjaGUudjEuVGFnQ2xvY2sSEQoJdGFnX2Zsb29yGAggASgGItUBCgZBcHBlbmQSCwoDa2V5GAEgASgMEg0KBXZhbHVlGAIgASgMEhEKCXRvbWJzdG9uZRgDIAEoCBIPCgd2ZXJzaW9uGAQgASgGEhEKCWV4cGlyZV9hdBgFIAEoBhIQCghncmFjZV9tcxgGIAEoDRIMCgR0YWdzGAcgAygGEhAKCGVuY29kaW5nGAggASgNEg8KB2xvYWRfbXMYCSABKA0SEgoKaWZfdmVyc2lvbhgKIAEoBhITCgtjb25kaXRpb25hbBgLIAEoCBIMCgRsaXZlGAwgASgIIkUKCFRhZ0Nsb2NrEgsKA3RhZxgBIAEoBhIPCgd2ZXJzaW9uGAIgASgGEgwKBHNvZnQYAyABKAgSDQoFcmFpc2UYBCABKAgiFgoFU3dlcHQSDQoFc2xvdHMYASABKAwiKgoKUmluZ05vdGljZRIOCgZkaWdlc3QYASABKAkSDAoEd2FybRgCIAEoDCKyAQoRUmVwbGljYXRlUmVzcG9uc2USJQoFaGVsbG8YASABKAsyFi5oZWRkbGUuY2FjaGUudjEuSGVsbG8SDwoHYXBwbGllZBgCIAEoBBIPCgdyZWZ1c2VkGAMgAygEEikKBHJpbmcYBCABKAsyGy5oZWRkbGUuY2FjaGUudjEuUmluZ05vdGljZRIpCgZyYWlzZWQYBSADKAsyGS5oZWRkbGUuY2FjaGUudjEuVGFnQ2xvY2sybAoSUmVwbGljYXRpb25TZXJ2aWNlElYKCVJlcGxpY2F0ZRIhLmhlZGRsZS5jYWNoZS52MS5SZXBsaWNhdGVSZXF1ZXN0GiIuaGVkZGxlLmNhY2hlLnYxLlJlcGxpY2F0ZVJlc3BvbnNlKAEwAWIGcHJvdG8z");
+  fileDesc("CiloZWRkbGUvY2FjaGUvdjEvcmVwbGljYXRpb25fc2VydmljZS5wcm90bxIPaGVkZGxlLmNhY2hlLnYxIjoKEFJlcGxpY2F0ZVJlcXVlc3QSJgoGZnJhbWVzGAEgAygLMhYuaGVkZGxlLmNhY2hlLnYxLkZyYW1lIpICCgVGcmFtZRInCgVoZWxsbxgBIAEoCzIWLmhlZGRsZS5jYWNoZS52MS5IZWxsb0gAEikKBmFwcGVuZBgCIAEoCzIXLmhlZGRsZS5jYWNoZS52MS5BcHBlbmRIABIuCgl0YWdfY2xvY2sYAyABKAsyGS5oZWRkbGUuY2FjaGUudjEuVGFnQ2xvY2tIABInCgVzd2VwdBgEIAEoCzIWLmhlZGRsZS5jYWNoZS52MS5Td2VwdEgAEisKBHJpbmcYBSABKAsyGy5oZWRkbGUuY2FjaGUudjEuUmluZ05vdGljZUgAEicKBWF1ZGl0GAYgASgLMhYuaGVkZGxlLmNhY2hlLnYxLkF1ZGl0SABCBgoEa2luZCImCgVBdWRpdBINCgVzbG90cxgBIAEoDBIOCgZwcmludHMYAiADKAYirwEKBUhlbGxvEgwKBG5vZGUYASABKAkSDwoHYm9vdF9pZBgCIAEoCRITCgtyaW5nX2RpZ2VzdBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgGEhEKCW11c3RfZHJvcBgFIAEoCBIMCgR3YXJtGAYgASgMEi0KCnRhZ19jbG9ja3MYByADKAsyGS5oZWRkbGUuY2FjaGUudjEuVGFnQ2xvY2sSEQoJdGFnX2Zsb29yGAggASgGItUBCgZBcHBlbmQSCwoDa2V5GAEgASgMEg0KBXZhbHVlGAIgASgMEhEKCXRvbWJzdG9uZRgDIAEoCBIPCgd2ZXJzaW9uGAQgASgGEhEKCWV4cGlyZV9hdBgFIAEoBhIQCghncmFjZV9tcxgGIAEoDRIMCgR0YWdzGAcgAygGEhAKCGVuY29kaW5nGAggASgNEg8KB2xvYWRfbXMYCSABKA0SEgoKaWZfdmVyc2lvbhgKIAEoBhITCgtjb25kaXRpb25hbBgLIAEoCBIMCgRsaXZlGAwgASgIIkUKCFRhZ0Nsb2NrEgsKA3RhZxgBIAEoBhIPCgd2ZXJzaW9uGAIgASgGEgwKBHNvZnQYAyABKAgSDQoFcmFpc2UYBCABKAgiFgoFU3dlcHQSDQoFc2xvdHMYASABKAwiKgoKUmluZ05vdGljZRIOCgZkaWdlc3QYASABKAkSDAoEd2FybRgCIAEoDCLDAQoRUmVwbGljYXRlUmVzcG9uc2USJQoFaGVsbG8YASABKAsyFi5oZWRkbGUuY2FjaGUudjEuSGVsbG8SDwoHYXBwbGllZBgCIAEoBBIPCgdyZWZ1c2VkGAMgAygEEikKBHJpbmcYBCABKAsyGy5oZWRkbGUuY2FjaGUudjEuUmluZ05vdGljZRIpCgZyYWlzZWQYBSADKAsyGS5oZWRkbGUuY2FjaGUudjEuVGFnQ2xvY2sSDwoHZGlmZmVycxgGIAEoDDJsChJSZXBsaWNhdGlvblNlcnZpY2USVgoJUmVwbGljYXRlEiEuaGVkZGxlLmNhY2hlLnYxLlJlcGxpY2F0ZVJlcXVlc3QaIi5oZWRkbGUuY2FjaGUudjEuUmVwbGljYXRlUmVzcG9uc2UoATABYgZwcm90bzM");
 
 /**
  * A batch of frames from the node that has the data.
@@ -84,6 +84,14 @@ export type Frame = Message<"heddle.cache.v1.Frame"> & {
      */
     value: RingNotice;
     case: "ring";
+  } | {
+    /**
+     * Fingerprints to compare.
+     *
+     * @generated from field: heddle.cache.v1.Audit audit = 6;
+     */
+    value: Audit;
+    case: "audit";
   } | { case: undefined; value?: undefined };
 };
 
@@ -93,6 +101,34 @@ export type Frame = Message<"heddle.cache.v1.Frame"> & {
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
   messageDesc(file_heddle_cache_v1_replication_service, 1);
+
+/**
+ * Fingerprints of slots that the sender is primary of, at this place of the stream: the receiver ought to have the same.
+ *
+ * @generated from message heddle.cache.v1.Audit
+ */
+export type Audit = Message<"heddle.cache.v1.Audit"> & {
+  /**
+   * Bits of the slots, slot 0 in the lowest bit of the first byte.
+   *
+   * @generated from field: bytes slots = 1;
+   */
+  slots: Uint8Array;
+
+  /**
+   * One for each of them, in order.
+   *
+   * @generated from field: repeated fixed64 prints = 2;
+   */
+  prints: bigint[];
+};
+
+/**
+ * Describes the message heddle.cache.v1.Audit.
+ * Use `create(AuditSchema)` to create a new message.
+ */
+export const AuditSchema: GenMessage<Audit> = /*@__PURE__*/
+  messageDesc(file_heddle_cache_v1_replication_service, 2);
 
 /**
  * Who is speaking.
@@ -163,7 +199,7 @@ export type Hello = Message<"heddle.cache.v1.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_replication_service, 2);
+  messageDesc(file_heddle_cache_v1_replication_service, 3);
 
 /**
  * A change of a key.
@@ -261,7 +297,7 @@ export type Append = Message<"heddle.cache.v1.Append"> & {
  * Use `create(AppendSchema)` to create a new message.
  */
 export const AppendSchema: GenMessage<Append> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_replication_service, 3);
+  messageDesc(file_heddle_cache_v1_replication_service, 4);
 
 /**
  * Invalidation of a tag.
@@ -303,7 +339,7 @@ export type TagClock = Message<"heddle.cache.v1.TagClock"> & {
  * Use `create(TagClockSchema)` to create a new message.
  */
 export const TagClockSchema: GenMessage<TagClock> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_replication_service, 4);
+  messageDesc(file_heddle_cache_v1_replication_service, 5);
 
 /**
  * Everything that the sender holds in these slots and the receiver ought to hold has been sent.
@@ -324,7 +360,7 @@ export type Swept = Message<"heddle.cache.v1.Swept"> & {
  * Use `create(SweptSchema)` to create a new message.
  */
 export const SweptSchema: GenMessage<Swept> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_replication_service, 5);
+  messageDesc(file_heddle_cache_v1_replication_service, 6);
 
 /**
  * The sender goes by another ring now.
@@ -352,7 +388,7 @@ export type RingNotice = Message<"heddle.cache.v1.RingNotice"> & {
  * Use `create(RingNoticeSchema)` to create a new message.
  */
 export const RingNoticeSchema: GenMessage<RingNotice> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_replication_service, 6);
+  messageDesc(file_heddle_cache_v1_replication_service, 7);
 
 /**
  * What the receiver says.
@@ -394,6 +430,13 @@ export type ReplicateResponse = Message<"heddle.cache.v1.ReplicateResponse"> & {
    * @generated from field: repeated heddle.cache.v1.TagClock raised = 5;
    */
   raised: TagClock[];
+
+  /**
+   * Bits of slots whose fingerprints differed twice in a row, although nothing changed: the sender sends them whole.
+   *
+   * @generated from field: bytes differs = 6;
+   */
+  differs: Uint8Array;
 };
 
 /**
@@ -401,7 +444,7 @@ export type ReplicateResponse = Message<"heddle.cache.v1.ReplicateResponse"> & {
  * Use `create(ReplicateResponseSchema)` to create a new message.
  */
 export const ReplicateResponseSchema: GenMessage<ReplicateResponse> = /*@__PURE__*/
-  messageDesc(file_heddle_cache_v1_replication_service, 7);
+  messageDesc(file_heddle_cache_v1_replication_service, 8);
 
 /**
  * Between the nodes of the cache tier. Each node opens one stream to each other node, sends what that node ought to
