@@ -153,7 +153,7 @@ function nodeUnit(node: Node, folders: Folders, events: ChildEvents): Unit {
       name: node.name,
       after: node.after,
       command: process.execPath,
-      args: [...HEAP_LIMITS, join(ROOT, node.script), "--config", configFile],
+      args: [...HEAP_LIMITS, ...(node.flags ?? []), join(ROOT, node.script), "--config", configFile],
       env: nodeEnvironment(folders),
       cwd: ROOT,
       logFile: freshLog(folders, node.name),

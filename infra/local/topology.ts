@@ -28,6 +28,8 @@ export interface Node {
   readonly name: string;
   /** Path of its main.ts from the root. */
   readonly script: string;
+  /** Flags of Node for it, beside those that all processes have. */
+  readonly flags?: readonly string[];
   /** Units that it needs. */
   readonly after: readonly string[];
   readonly addresses: Readonly<Record<string, string>>;
@@ -88,6 +90,8 @@ function cacheNode(around: Surroundings, number: number): Node {
   return {
     name: `cache-${number}`,
     script: "cache/main.ts",
+    // Its collections are small and many, and waking helper threads for them takes longer than they do.
+    flags: ["--single-threaded-gc"],
     after: ["gateway-1"],
     addresses: { grpc, admin },
     config: {

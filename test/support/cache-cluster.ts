@@ -88,7 +88,9 @@ export async function startCacheCluster(
         ...settings.map((line) => `  ${line}`),
       ];
       writeFileSync(file, lines.join("\n"));
-      processes[index] = await startNode(["cache/main.ts", "--config", file], { readyMessage: "serving" });
+      processes[index] = await startNode(["--single-threaded-gc", "cache/main.ts", "--config", file], {
+        readyMessage: "serving",
+      });
     },
     signal(index, signal) {
       const pid = processes[index]?.pid;
