@@ -4,6 +4,7 @@
  */
 import type { Core } from "./core.ts";
 import type { Frame } from "./frames.ts";
+import { isOwner } from "./ownership.ts";
 import { createSlotSet, hasSlot } from "./slot-set.ts";
 
 /** What a sender says: fingerprints of the slots that this node is primary of and `node` ought to hold. */
@@ -12,8 +13,7 @@ export function auditFor(core: Core, node: string): Frame {
   const slots = createSlotSet();
   const prints: number[] = [];
   for (let slot = 0; slot < slots.bits.length * 8; slot++) {
-    const place = ring.place(slot, node);
-    if (ring.place(slot, core.self) !== 0 || place === -1 || place >= ring.replicas) continue;
+    if (ring.place(slot, core.self) !== 0 || !isOwner(ring, slot, node)) continue;
     // Each copy evicts on its own.
     if (!core.warm.has(slot) || !core.store.audit.isWhole(slot)) continue;
     slots.set(slot, true);

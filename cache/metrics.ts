@@ -125,7 +125,7 @@ const BY_PEER: readonly Metric<Sender>[] = [
   [
     "heddle_cache_repair_due",
     "1 if the peer lacks something, or does not answer.",
-    ({ repair }) => (repair.isDue ? 1 : 0),
+    (sender) => (sender.isComplete() ? 0 : 1),
   ],
   ["heddle_cache_repair_slots", "Slots that are still sent whole.", ({ repair }) => repair.slots],
   [

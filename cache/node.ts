@@ -15,7 +15,7 @@ import { createInvalidations, type Invalidated, type Invalidations } from "./inv
 import { createHotKeys } from "./hot-keys.ts";
 import { createLeases } from "./leases.ts";
 import { read } from "./reads.ts";
-import { hasSameOwners, isOwner, ownersOf } from "./ownership.ts";
+import { hasSameOwners, isMember, isOwner, ownersOf } from "./ownership.ts";
 import { createReceiver } from "./receiver.ts";
 import { createNamespaces, namespaceOf, type AckLevel } from "./namespaces.ts";
 import { appendOf } from "./records.ts";
@@ -99,7 +99,7 @@ export function createCacheNode(options: NodeOptions): CacheNode {
     quotas: [0, ...options.namespaces.map(({ maxBytes }) => maxBytes)],
     clock,
     mayForget: (entry) => isHeardOf(entry),
-    onNear: (_slot, hash) => tellNear(hash),
+    onNear: (hash) => tellNear(hash),
   });
   const namespaces = createNamespaces(
     options.namespaces.map(({ name, ack, tombstoneMs = TOMBSTONE_MS }, index) => ({
@@ -352,8 +352,4 @@ function namespaceProblem({ namespaces }: Core, key: Uint8Array): string {
   const name = namespaceOf(key);
   if (name === undefined) return "the key has no namespace; write namespace:key";
   return `there is no namespace "${name}"; there are: ${namespaces.all.map((each) => each.name).join(", ")}`;
-}
-
-function isMember(ring: Ring, node: string): boolean {
-  return ring.members.some(({ id }) => id === node);
 }

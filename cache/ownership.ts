@@ -1,6 +1,11 @@
 /** Who is to hold a slot. */
 import type { Ring } from "../mesh/cache/ring.ts";
 
+/** Whether a node is in the ring. */
+export function isMember(ring: Ring, node: string): boolean {
+  return ring.members.some(({ id }) => id === node);
+}
+
 /** Whether a node is to hold a slot. */
 export function isOwner(ring: Ring, slot: number, node: string): boolean {
   const place = ring.place(slot, node);

@@ -84,8 +84,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     let hasChanged = false;
     const ring = core.ring();
     for (let slot = 0; slot < slots.length * 8; slot++) {
-      const place = ring.place(slot, core.self);
-      if (place === -1 || place >= ring.replicas || !hasSlot(slots, slot)) continue;
+      if (!isOwner(ring, slot, core.self) || !hasSlot(slots, slot)) continue;
       hasChanged = core.warm.set(slot, true) || hasChanged;
     }
     if (hasChanged) options.onWarm();

@@ -47,7 +47,7 @@ export interface Sender {
   isAvailable(): boolean;
   /** Whether the other node holds all that it ought to, as far as this node knows. */
   isSynced(): boolean;
-  /** Whether all that it ought to hold has been sent to it. */
+  /** Whether it answers, and all that it ought to hold has been sent to it. */
   isComplete(): boolean;
   /** Whether it has applied the change with this count. */
   hasApplied(seq: number): boolean;
@@ -66,8 +66,6 @@ export interface Sender {
 
 /** What one node still has to send to another that lacks something. */
 export interface Repair {
-  /** Whether there is anything to send, or the other node does not answer. */
-  readonly isDue: boolean;
   /** Slots that are sent whole, by the sweep that runs or the next one. */
   readonly slots: number;
   /** Entries that the sweep that runs has not looked at yet. */
@@ -275,7 +273,7 @@ export function createSender(options: SenderOptions): Sender {
   /** Says again what this node is warm for, if the other one has everything and has not drawn the conclusion yet. */
   function announceWarm(): void {
     // A sweep that runs says it at its end.
-    if (!isUp() || warm === undefined || sweep !== undefined || isBehind || full.size > 0) return;
+    if (!isComplete() || warm === undefined) return;
     const own = options.ownWarm();
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
       if (!hasSlot(own, slot) || hasSlot(warm, slot) || !options.belongs(slot)) continue;
@@ -291,6 +289,10 @@ export function createSender(options: SenderOptions): Sender {
   }
 
   const isUp = () => link !== undefined && peer !== undefined;
+  const lagMs = () => {
+    const first = unacked[0];
+    return first === undefined ? 0 : clock.monotonic() - first.sentAt;
+  };
   const isComplete = () => isUp() && !isBehind && full.size === 0 && sweep === undefined;
   open();
 
@@ -312,22 +314,16 @@ export function createSender(options: SenderOptions): Sender {
       return unackedBytes;
     },
     get lagMs() {
-      const first = unacked[0];
-      return first === undefined ? 0 : clock.monotonic() - first.sentAt;
+      return lagMs();
     },
     get repair() {
       const sweeping = sweep === undefined ? 0 : createSlotSet(sweep.full).size;
       return {
-        isDue: !isUp() || isBehind || full.size > 0 || sweep !== undefined,
         slots: full.size + sweeping,
         entries: sweep === undefined ? 0 : store.highWater - sweep.at,
       };
     },
-    isAvailable() {
-      if (!isUp() || unackedBytes >= CREDIT_BYTES) return false;
-      const first = unacked[0];
-      return first === undefined || clock.monotonic() - first.sentAt < UNRESPONSIVE_MS;
-    },
+    isAvailable: () => isUp() && unackedBytes < CREDIT_BYTES && lagMs() < UNRESPONSIVE_MS,
     isSynced: () => isComplete() && unacked.length === 0,
     isComplete,
     hasApplied: (seq) => isComplete() && synced >= seq,

@@ -7,7 +7,7 @@ import { SLOT_COUNT } from "../mesh/cache/slots.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { Core } from "./core.ts";
 import type { CacheNode } from "./node.ts";
-import { isOwner } from "./ownership.ts";
+import { isMember, isOwner } from "./ownership.ts";
 
 /** How far a node has come. */
 export interface Warmth {
@@ -27,8 +27,12 @@ const LOOK_EVERY_MS = 200;
 /** How far a node has come now. */
 export function warmthOf({ core }: CacheNode): Warmth {
   const coldSlots = coldSlotsOf(core);
-  const behind = [...core.senders()].filter(({ repair }) => repair.isDue).map(({ node }) => node);
-  return { isWarm: isInRing(core) && coldSlots === 0 && behind.length === 0, coldSlots, behind };
+  const behind = [...core.senders()].filter((sender) => !sender.isComplete()).map(({ node }) => node);
+  return {
+    isWarm: isMember(core.ring(), core.self) && coldSlots === 0 && behind.length === 0,
+    coldSlots,
+    behind,
+  };
 }
 
 /** Tells `set` whether the node is warm, now and whenever that changes, until the result is called. */
@@ -36,20 +40,13 @@ export function reportWarmth(node: CacheNode, clock: Clock, set: (isWarm: boolea
   let last: boolean | undefined;
   let cancel = () => {};
   const look = () => {
-    // Slots are counted last: while there is work to do, they need not be.
-    const { core } = node;
-    const isRepairing = [...core.senders()].some(({ repair }) => repair.isDue);
-    const isWarm = !isRepairing && isInRing(core) && coldSlotsOf(core) === 0;
+    const { isWarm } = warmthOf(node);
     if (isWarm !== last) set(isWarm);
     last = isWarm;
     cancel = clock.after(LOOK_EVERY_MS, look);
   };
   look();
   return () => cancel();
-}
-
-function isInRing(core: Core): boolean {
-  return core.ring().members.some(({ id }) => id === core.self);
 }
 
 function coldSlotsOf(core: Core): number {

@@ -307,7 +307,7 @@ export function createWorld(seed: number, ids: readonly string[], mutations: Mut
 }
 
 /** When virtual time begins, by the wall clock. */
-export const START_MS = Date.UTC(2026, 0, 1);
+const START_MS = Date.UTC(2026, 0, 1);
 
 /** Rings are pure and dear: one for each set of members. */
 function ringOf(members: readonly string[]): Ring {

@@ -223,7 +223,7 @@ describe("expire", () => {
 
 test("tells of changes of entries that clients keep near", () => {
   const told: number[] = [];
-  const store = make({ onNear: (_slot, hash) => told.push(hash) });
+  const store = make({ onNear: (hash) => told.push(hash) });
   store.apply(change("k", "v"));
   const id = store.find(Buffer.from("k"));
   store.columns.flags[id] = (store.columns.flags[id] as number) | Flag.near;

@@ -44,7 +44,7 @@ export interface StoreOptions {
   /** Whether a deletion whose time is over may be forgotten; else it is asked again ten seconds later. */
   mayForget?(id: number): boolean;
   /** An entry with the `near` flag changes or goes. */
-  onNear?(slot: number, hash: number): void;
+  onNear?(hash: number): void;
 }
 
 /** Counters of a store since its start. */
@@ -158,7 +158,7 @@ export function createStore(options: StoreOptions): Store {
 
   function release(id: number): void {
     if (is(id, Flag.timed)) wheel.remove(id);
-    if (is(id, Flag.near)) options.onNear?.(slot[id] as number, hash[id] as number);
+    if (is(id, Flag.near)) options.onNear?.(hash[id] as number);
     audit.toggle(slot[id] as number, hash[id] as number, version[id] as number);
     arena.free(address[id] as number);
   }
