@@ -54,6 +54,8 @@ export function createNearCache(maxBytes: number, clock: Clock): NearCache {
       return copies.calculatedSize;
     },
     find(key) {
+      // Most processes have no copies, and need not hash each key for that.
+      if (copies.size === 0) return undefined;
       const hash = xxh32(key);
       const copy = copies.get(hash);
       if (copy === undefined || Buffer.compare(copy.key, key) !== 0) return undefined;

@@ -92,8 +92,8 @@ export function createCacheTier(options: CacheTierOptions): CacheTier {
   }
 
   /** What a replica is asked: it may answer if it has all that this process knows of, but not say who loads. */
-  function forReplica(op: Operation): Operation {
-    const minVersion = Math.max(op.minVersion, seen[slotOf(op.key)] as number);
+  function forReplica(op: Operation, slot = slotOf(op.key)): Operation {
+    const minVersion = Math.max(op.minVersion, seen[slot] as number);
     return { ...op, lease: false, waitMs: 0, standIn: true, minVersion };
   }
 
@@ -112,7 +112,8 @@ export function createCacheTier(options: CacheTierOptions): CacheTier {
     const isRead = op.kind === OperationKind.GET;
     if (isRead && reads === "session") return readNear(op, timeoutMs, nearMs);
     if (!isRead) near.drop(op.key);
-    return send(strict, op, ownersOf(op), timeoutMs);
+    const slot = slotOf(op.key);
+    return send(strict, op, slot, ownersOf(slot), timeoutMs);
   }
 
   function readNear(op: Operation, timeoutMs: number, nearMs: number): Promise<Result> {
@@ -124,16 +125,17 @@ export function createCacheTier(options: CacheTierOptions): CacheTier {
     budget.earn();
     const isHot = hot.has(op.key);
     op.near = isHot || nearMs > 0;
-    const owners = ownersOf(op);
-    if (!isHot) return send(relaxed, op, owners, timeoutMs, nearMs);
+    const slot = slotOf(op.key);
+    const owners = ownersOf(slot);
+    if (!isHot) return send(relaxed, op, slot, owners, timeoutMs, nearMs);
     const keepMs = Math.max(HOT_KEEP_MS, nearMs);
     // Who loads is decided by the primary alone.
-    if (op.lease || replicas < 2) return send(relaxed, op, owners, timeoutMs, keepMs);
-    return send(relaxed, forReplica(op), idlestFirst(owners), timeoutMs, keepMs);
+    if (op.lease || replicas < 2) return send(relaxed, op, slot, owners, timeoutMs, keepMs);
+    return send(relaxed, forReplica(op, slot), slot, idlestFirst(owners), timeoutMs, keepMs);
   }
 
-  function ownersOf(op: Operation): readonly string[] {
-    return membership?.ring.owners(slotOf(op.key)) ?? [];
+  function ownersOf(slot: number): readonly string[] {
+    return membership?.ring.owners(slot) ?? [];
   }
 
   /** Whichever of primary and first replica has less to do comes first. */
@@ -146,11 +148,11 @@ export function createCacheTier(options: CacheTierOptions): CacheTier {
   function send(
     around: Surroundings,
     op: Operation,
+    slot: number,
     owners: readonly string[],
     timeoutMs: number,
     keepMs = 0,
   ): Promise<Result> {
-    const slot = slotOf(op.key);
     const leftMs = (servedCall()?.deadline ?? Infinity) - clock.now();
     return new Promise((resolve) => {
       startRoute(around, op, owners, Math.min(timeoutMs, leftMs), (answer, node) => {
