@@ -1,33 +1,12 @@
 import { describe, expect, test } from "vitest";
-import type { Clock } from "../mesh/clock.ts";
+import { createTestClock } from "../mesh/clock.fixture.ts";
 import { createLeases, LEASE_MS, shouldRefresh } from "./leases.ts";
-
-/** Time that passes when told to. */
-function manualClock(): Clock & { pass(ms: number): void } {
-  let now = 0;
-  let timers: { at: number; callback: () => void }[] = [];
-  return {
-    now: () => now,
-    monotonic: () => now,
-    after(delayMs, callback) {
-      const timer = { at: now + delayMs, callback };
-      timers.push(timer);
-      return () => (timers = timers.filter((each) => each !== timer));
-    },
-    pass(ms) {
-      now += ms;
-      const due = timers.filter(({ at }) => at <= now);
-      timers = timers.filter(({ at }) => at > now);
-      for (const { callback } of due) callback();
-    },
-  };
-}
 
 const key = Buffer.from("n:k");
 
 describe("createLeases", () => {
   test("gives a key to one caller at a time", () => {
-    const leases = createLeases(manualClock());
+    const leases = createLeases(createTestClock());
     expect(leases.grant(key, 0, 1)?.token).toBe(1);
     expect(leases.grant(key, 0, 2)).toBeUndefined();
     leases.end(key);
@@ -36,29 +15,29 @@ describe("createLeases", () => {
   });
 
   test("takes a lease back from a loader that takes too long, and wakes who waits", () => {
-    const clock = manualClock();
+    const clock = createTestClock();
     const leases = createLeases(clock);
     leases.grant(key, 0, 1);
     let woken = 0;
     expect(leases.park(key, LEASE_MS * 2, () => woken++)).toBe(true);
-    clock.pass(LEASE_MS);
+    clock.advance(LEASE_MS);
     expect(woken).toBe(1);
     expect(leases.isHeld(key)).toBe(false);
   });
 
   test("wakes a caller after the time that it wants to wait, and only once", () => {
-    const clock = manualClock();
+    const clock = createTestClock();
     const leases = createLeases(clock);
     leases.grant(key, 0, 1);
     let woken = 0;
     leases.park(key, 100, () => woken++);
-    clock.pass(100);
+    clock.advance(100);
     leases.end(key);
     expect(woken).toBe(1);
   });
 
   test("lets nobody wait for a key without a lease", () => {
-    expect(createLeases(manualClock()).park(key, 100, () => {})).toBe(false);
+    expect(createLeases(createTestClock()).park(key, 100, () => {})).toBe(false);
   });
 });
 

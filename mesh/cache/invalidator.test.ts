@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { createTestClock } from "./clock.fixture.ts";
+import { createTestClock } from "../clock.fixture.ts";
 import { createInvalidator, hadNoEffect } from "./invalidator.ts";
 
 /** An invalidator on a tier that answers as `answers` says, and applies everything once that is used up. */

@@ -11,7 +11,7 @@ import {
   ReadItemResponseSchema,
 } from "../../../gen/ts/heddle/testing/v1/catalog_service_pb.ts";
 import type { EntryOptions, Leased } from "../../../mesh/cache/client.ts";
-import { createTestClock } from "../../../mesh/cache/clock.fixture.ts";
+import { createTestClock } from "../../../mesh/clock.fixture.ts";
 import type { Call, Reply } from "../../../mesh/rpc/call.ts";
 import { method } from "./catalog.fixture.ts";
 import { createResponseCacheMetrics } from "./metrics.ts";

@@ -1,5 +1,5 @@
 /** A clock that tests move; timers fire as it passes them. */
-import type { Clock } from "../clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** Makes one that stands at `startMs`. */
 export function createTestClock(startMs = 1_000_000): Clock & { advance(ms: number): void } {
