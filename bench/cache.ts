@@ -7,18 +7,18 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
-import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Redis } from "ioredis";
 import { OperationKind, Status } from "../gen/ts/heddle/cache/v1/cache_service_pb.ts";
+import { freePorts } from "../infra/free-ports.ts";
 import { ensureRedis } from "../infra/tools/redis.ts";
 import { operation } from "../mesh/cache/session-codec.ts";
 import { createCacheTier, type CacheTier } from "../mesh/cache/tier.ts";
 import { createStaticResolver } from "../mesh/registry/static-resolver.ts";
 import { startCacheCluster } from "../test/support/cache-cluster.ts";
+import { cpuUsOf } from "../test/support/node-process.ts";
 
 const IN_FLIGHT = 64;
 const KEYS = 10_000;
@@ -200,7 +200,7 @@ interface RedisPair {
 async function startRedis(): Promise<RedisPair> {
   const tool = await ensureRedis();
   const folder = mkdtempSync(join(tmpdir(), "heddle-bench-"));
-  const [port, replicaPort] = [await freePort(), await freePort()];
+  const [port, replicaPort] = (await freePorts(2)) as [number, number];
   const children: ChildProcess[] = [];
   for (const [own, more] of [
     [port, []],
@@ -233,18 +233,4 @@ async function startRedis(): Promise<RedisPair> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** CPU time of a process in microseconds, from /proc in ticks of 10 ms. */
-function cpuUsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -6,8 +6,8 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { createServer, type AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
+import { freePorts } from "../free-ports.ts";
 
 const [http, http2, ui, prometheus] = await freePorts(4);
 const gateway = `http://127.0.0.1:${http}`;
@@ -109,12 +109,4 @@ function docker(...args: string[]): string {
 
 function report(text: string): void {
   console.log(`test:compose: ${text}`);
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -3,9 +3,9 @@
  * writable a second after the template has been made once.
  */
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePorts } from "../free-ports.ts";
 import { ensureMysql } from "../tools/mysql.ts";
 import { readPassword } from "./accounts.ts";
 import { createGroup, type Group } from "./group.ts";
@@ -73,12 +73,4 @@ export async function startTestGroup(options: TestGroupOptions = {}): Promise<Te
     pid: (port) => group.processes().find(({ addresses }) => addresses["mysql"] === `127.0.0.1:${port}`)?.pid,
     stop,
   };
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

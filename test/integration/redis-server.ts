@@ -1,8 +1,8 @@
 /** A real redis-server for one test file, on a free port, without persistence. */
 import { once } from "node:events";
 import { spawn, type ChildProcess } from "node:child_process";
-import { createServer, type AddressInfo } from "node:net";
 import { Redis } from "ioredis";
+import { freePorts } from "../../infra/free-ports.ts";
 import { ensureRedis } from "../../infra/tools/redis.ts";
 
 /** A server that can be taken away and brought back on the same port. */
@@ -22,7 +22,7 @@ export interface TestRedis {
 /** Finds or installs Redis, and starts it. */
 export async function startRedis(): Promise<TestRedis> {
   const { executable } = await ensureRedis();
-  const port = await freePort();
+  const [port] = (await freePorts(1)) as [number];
   const url = `redis://127.0.0.1:${port}`;
   let child: ChildProcess | undefined;
 
@@ -54,13 +54,4 @@ async function withClient<T>(url: string, work: (client: Redis) => Promise<T>): 
   } finally {
     client.disconnect();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -2,12 +2,10 @@
  * Cache nodes as real processes on fixed ports, for chaos tests and benchmarks: either all of them are members for ever,
  * or those that a registry in this process knows.
  */
-import { createServer } from "node:net";
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
 import { createClient, type Client } from "@connectrpc/connect";
 import { CacheService } from "../../gen/ts/heddle/cache/v1/cache_service_pb.ts";
 import { RegistryService } from "../../gen/ts/heddle/registry/v1/registry_pb.ts";
+import { freePorts } from "../../infra/free-ports.ts";
 import { createRegistry } from "../../gateway/registry/registry.ts";
 import { createRegistryService } from "../../gateway/registry/service.ts";
 import { createMemoryStore } from "../../gateway/registry/stores/memory.ts";
@@ -53,7 +51,7 @@ export async function startCacheCluster(
   options: ClusterOptions = {},
 ): Promise<CacheCluster> {
   const folder = mkdtempSync(join(tmpdir(), "heddle-cache-"));
-  const addresses = await freeAddresses(count);
+  const addresses = (await freePorts(count)).map((port) => `127.0.0.1:${port}`);
   const processes: (NodeProcess | undefined)[] = [];
   const registry = options.registry === true ? await serveRegistry() : undefined;
   const resolver = registry?.resolver ?? createStaticResolver(addresses);
@@ -134,18 +132,4 @@ async function serveRegistry() {
       await server.close();
     },
   };
-}
-
-/** Ports that nobody listens on: all are held at once, so that none is given twice. */
-async function freeAddresses(count: number): Promise<string[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return server;
-    }),
-  );
-  const addresses = servers.map((server) => `127.0.0.1:${(server.address() as AddressInfo).port}`);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return addresses;
 }

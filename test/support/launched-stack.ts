@@ -1,10 +1,10 @@
 /** The whole stack as a user has it: `npm start` as a process of its own, on free ports and in a temporary folder. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import { freePorts } from "../../infra/free-ports.ts";
 import { DEFAULT_PORTS, type PortName } from "../../infra/local/ports.ts";
 import { isAlive, readState, type ProcessState } from "../../infra/local/state.ts";
 
@@ -119,13 +119,4 @@ export async function until(
 export function exitOf(child: ChildProcess): Promise<number | null> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode);
   return new Promise((resolve) => child.once("close", (code) => resolve(code)));
-}
-
-/** Ports that nobody listens on now. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -65,7 +65,8 @@ export async function startNode(args: readonly string[], options: StartOptions):
   };
 }
 
-function cpuUsOf(pid: number): number {
+/** CPU time of a process so far, user and system, of all its threads, in microseconds. Linux only. */
+export function cpuUsOf(pid: number): number {
   // The name of the program, in parentheses, may hold blanks.
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
   const [user, system] = [Number(fields[11]), Number(fields[12])];
